@@ -1,0 +1,64 @@
+"""File transfer over TCP for Twisted: fast, whole, and carried on after anything goes wrong.
+
+This is the front door.  What is behind it is imported when it is first asked for, so that
+``ft --help`` and shell completion need not wait for Twisted.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from twisted_ft.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from twisted_ft.client import Client, Delivery
+    from twisted_ft.connecting import connect
+    from twisted_ft.errors import FileTransferError
+    from twisted_ft.server import FileTransferFactory
+    from twisted_ft.stores.interfaces import ISink, ISource, IStore
+    from twisted_ft.stores.local import LocalStore
+    from twisted_ft.stores.memory import MemoryFile, MemoryStore
+    from twisted_ft.transfer.runtime import Runtime
+    from twisted_ft.wire.messages import Attributes, Entry
+
+__all__ = [
+    "Attributes",
+    "Client",
+    "Delivery",
+    "Entry",
+    "FileTransferError",
+    "FileTransferFactory",
+    "ISink",
+    "ISource",
+    "IStore",
+    "LocalStore",
+    "MemoryFile",
+    "MemoryStore",
+    "Runtime",
+    "__version__",
+    "connect",
+]
+
+_WHERE = {
+    "Attributes": "wire.messages",
+    "Client": "client",
+    "Delivery": "client",
+    "Entry": "wire.messages",
+    "FileTransferError": "errors",
+    "FileTransferFactory": "server",
+    "ISink": "stores.interfaces",
+    "ISource": "stores.interfaces",
+    "IStore": "stores.interfaces",
+    "LocalStore": "stores.local",
+    "MemoryFile": "stores.memory",
+    "MemoryStore": "stores.memory",
+    "Runtime": "transfer.runtime",
+    "connect": "connecting",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

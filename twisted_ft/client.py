@@ -1,0 +1,239 @@
+"""The client's end: connect, then get, put and list."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, Union
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import Corrupt, FileTransferError, Unchanged, Unsupported
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.locations import destination, origin
+from twisted_ft.transfer.listing import Asking
+from twisted_ft.transfer.outcome import Course, Moved, Progress
+from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.receiving import Receiving
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.sending import Sending
+from twisted_ft.version import AGENT
+from twisted_ft.wire.conversation import Conversation, Side
+from twisted_ft.wire.messages import Abort, Entry, Get, Limits, List, Offer, Refuse
+
+T = TypeVar("T")
+RemotePath = Union[str, bytes]
+"""A path on the server, relative to its root; as str, in the file system's encoding."""
+LocalPath = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one file that was asked for."""
+
+    path: str
+    """where it is now: the local path after get, the remote path after put"""
+    size: int
+    """bytes"""
+    sent: int
+    """file bytes that crossed the wire in this run"""
+    resumed_from: int
+    """bytes that the receiver had kept from an earlier run"""
+    blake3: str | None
+    """the digest of the whole file in hex, verified by the receiver; None where it was skipped"""
+    seconds: float
+    status: str
+    """``done``, or ``skipped`` where the receiver already had it (same size and mtime)"""
+
+
+class Client:
+    """A connection to a server; ``connect`` makes one.
+
+    Calls may be made side by side; each gives a Deferred that can be awaited, and cancelled.
+
+    :param runtime: clock and threads
+    :param timeout: seconds that the server, when it is its turn, may say nothing
+    :param limit_rate: bytes a second, for all transfers of this connection together
+    """
+
+    def __init__(
+        self, runtime: Runtime, *, timeout: int = 30, limit_rate: float | None = None
+    ) -> None:
+        self.runtime = runtime
+        self.ready: Deferred[Client] = Deferred()
+        """fires when both sides have greeted"""
+        self._limits = Limits(message=1 << 20, exchanges=64, silence=timeout)
+        self._limit = RateLimit(limit_rate) if limit_rate is not None else None
+        self._protocol: FileTransferProtocol | None = None
+        self._closing: list[Deferred[None]] = []
+        self._closed = False
+
+    def build_protocol(self) -> FileTransferProtocol:
+        """The protocol of this client's one connection."""
+        conversation = Conversation(Side.CLIENT, AGENT, self._limits)
+        self._protocol = FileTransferProtocol(Side.CLIENT, conversation, self, self.runtime)
+        return self._protocol
+
+    @property
+    def protocol(self) -> FileTransferProtocol:
+        """The connection."""
+        assert self._protocol is not None, "the client has not been connected"
+        return self._protocol
+
+    # -- what people want ----------------------------------------------------------------
+
+    def get(
+        self, path: RemotePath, dest: LocalPath = ".", progress: Progress | None = None
+    ) -> Deferred[Delivery]:
+        """Download a file, and carry on with it where an earlier run was cut off.
+
+        :param dest: a file, or a folder if it exists as one or ends in ``/`` (then it is made)
+        :param progress: is told how it goes, piece by piece
+        :raises FileTransferError: through the Deferred; what arrived is kept
+        """
+        course = Course(progress, self._limit)
+        return _cancellable(course, self._get(_encoded(path), os.fspath(dest), course))
+
+    def put(
+        self, path: LocalPath, remote: RemotePath = "", progress: Progress | None = None
+    ) -> Deferred[Delivery]:
+        """Upload a file, and carry on with it where an earlier run was cut off.
+
+        :param remote: the file's new name, or a folder, which ends in ``/`` or is empty
+        :param progress: is told how it goes, piece by piece
+        :raises FileTransferError: through the Deferred
+        """
+        course = Course(progress, self._limit)
+        return _cancellable(course, self._put(os.fspath(path), _encoded(remote), course))
+
+    def fetch(
+        self, path: RemotePath, store: IStore, name: RemotePath, progress: Progress | None = None
+    ) -> Deferred[Delivery]:
+        """As ``get``, into any store, as ``name``."""
+        course = Course(progress, self._limit)
+        return _cancellable(course, self._fetch(_encoded(path), store, _encoded(name), course))
+
+    def send(
+        self, store: IStore, name: RemotePath, path: RemotePath, progress: Progress | None = None
+    ) -> Deferred[Delivery]:
+        """As ``put``, out of any store, where the file is ``name``."""
+        course = Course(progress, self._limit)
+        return _cancellable(course, self._send(store, _encoded(name), _encoded(path), course))
+
+    def list(self, path: RemotePath = "") -> Deferred[builtins.list[Entry]]:
+        """What is in a folder, sorted by name; for a file, the file."""
+        asking = Asking(self.protocol)
+        return Deferred.fromCoroutine(asking.ask(_encoded(path).rstrip(b"/")))
+
+    def close(self) -> Deferred[None]:
+        """Close the connection; fires when it is closed."""
+        closed: Deferred[None] = Deferred()
+        if self._closed:
+            closed.callback(None)
+        else:
+            self._closing.append(closed)
+            self.protocol.close()
+        return closed
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    # -- how it is done ------------------------------------------------------------------
+
+    async def _get(self, path: bytes, dest: str, course: Course) -> Delivery:
+        folder, name = await self.runtime.in_thread(destination, dest, path)
+        store = LocalStore(folder)
+        delivery = await self._fetch(path, store, os.fsencode(name), course)
+        return replace(delivery, path=os.path.join(folder, name))
+
+    async def _put(self, path: str, remote: bytes, course: Course) -> Delivery:
+        folder, name = await self.runtime.in_thread(origin, path)
+        if not remote or remote.endswith(b"/"):
+            remote += os.fsencode(os.path.basename(os.path.abspath(path)))
+        return await self._send(LocalStore(folder), os.fsencode(name), remote, course)
+
+    async def _fetch(self, path: bytes, store: IStore, name: bytes, course: Course) -> Delivery:
+        def attempt() -> Coroutine[Deferred[Any], Any, Moved]:
+            return Receiving(self.protocol, course=course).get(path, store, name)
+
+        return await self._deliver(name, course, attempt)
+
+    async def _send(self, store: IStore, name: bytes, path: bytes, course: Course) -> Delivery:
+        async def attempt() -> Moved:
+            source = await self.runtime.in_thread(store.source, name)
+            return await Sending(self.protocol, course=course).send(source, path)
+
+        return await self._deliver(path, course, attempt)
+
+    async def _deliver(
+        self,
+        path: bytes,
+        course: Course,
+        attempt: Callable[[], Coroutine[Deferred[Any], Any, Moved]],
+    ) -> Delivery:
+        """One file; again from its beginning, where what an earlier run had left was damaged."""
+        began = self.runtime.now()
+        status = "done"
+        try:
+            try:
+                moved = await attempt()
+            except Corrupt:
+                if not course.resumed:
+                    raise
+                moved = await attempt()
+        except Unchanged:
+            status, moved = "skipped", course.known
+        return Delivery(
+            path=os.fsdecode(path),
+            size=moved.file.size,
+            sent=moved.sent,
+            resumed_from=moved.resumed_from,
+            blake3=moved.blake3.hex() or None,
+            seconds=self.runtime.now() - began,
+            status=status,
+        )
+
+    # -- Policy --------------------------------------------------------------------------
+
+    def greeted(self, protocol: FileTransferProtocol) -> None:
+        """See Policy."""
+        self.ready.callback(self)
+
+    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
+        """See Policy: a client serves nothing."""
+        answer = Abort if isinstance(message, Get) else Refuse
+        text = "this client asks for files, and serves none"
+        protocol.say(answer(message.exchange, Unsupported.code, text))
+
+    def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
+        """See Policy."""
+        self._closed = True
+        if not self.ready.called:
+            self.ready.errback(error)
+        waiting, self._closing = self._closing, []
+        for each in waiting:
+            each.callback(None)
+
+
+def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+    """The outcome of ``work``; to cancel it is to tell the other side, which may take a moment."""
+    outcome: Deferred[T] = Deferred(lambda _: course.cancel())
+
+    def ended(result: T | Failure) -> None:
+        if not outcome.called:
+            outcome.callback(result)
+
+    Deferred.fromCoroutine(work).addBoth(ended)
+    return outcome
+
+
+def _encoded(path: RemotePath) -> bytes:
+    return path if isinstance(path, bytes) else os.fsencode(path)

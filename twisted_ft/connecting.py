@@ -1,0 +1,100 @@
+"""From a URL, or an endpoint, to a Client that has greeted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+
+from twisted_ft.client import Client
+from twisted_ft.errors import TimedOut, Unreachable, Untrusted
+from twisted_ft.stores.folder import sentences
+from twisted_ft.terminal import shown
+from twisted_ft.transfer.runtime import Runtime, installed_reactor
+from twisted_ft.urls import Location, parse_url
+
+
+def connect(
+    where: IStreamClientEndpoint | str | Location,
+    *,
+    reactor: Any = None,
+    runtime: Runtime | None = None,
+    timeout: int = 30,
+    tls_ca: str | None = None,
+    limit_rate: float | None = None,
+) -> Deferred[Client]:
+    """Connect to a server, and greet it.
+
+    :param where: an endpoint of Twisted's, or an ``ft://`` or ``fts://`` URL (of which only
+        scheme, host and port matter here)
+    :param reactor: the reactor to work on; Twisted's installed one, where none is given
+    :param runtime: clock and threads, in place of the reactor's
+    :param timeout: seconds to connect and greet in, and then of the server's silence
+    :param tls_ca: a PEM file of certificates to trust, in place of the system's
+    :param limit_rate: bytes a second, for all transfers of the connection together
+    :raises FileTransferError: through the Deferred: Unreachable, Untrusted, TimedOut, ...
+    :raises ValueError: ``where`` is a string and no URL
+    """
+    location = parse_url(where) if isinstance(where, str) else where
+    name = shown(location.host) if isinstance(location, Location) else "the server"
+    if reactor is None and (runtime is None or isinstance(location, Location)):
+        reactor = installed_reactor()
+    runtime = runtime or Runtime.of(reactor)
+    client = Client(runtime, timeout=timeout, limit_rate=limit_rate)
+
+    async def go() -> Client:
+        endpoint = location
+        if isinstance(endpoint, Location):
+            endpoint = await _endpoint(endpoint, reactor, runtime, tls_ca, timeout)
+        await _connected(endpoint, client, name)
+        return await client.ready
+
+    def timed_out(_result: object, _seconds: float) -> None:
+        raise TimedOut(f"{name}: no connection, and no greeting, within {timeout} seconds")
+
+    return Deferred.fromCoroutine(go()).addTimeout(timeout, runtime.clock, timed_out)
+
+
+async def _connected(endpoint: IStreamClientEndpoint, client: Client, name: str) -> None:
+    try:
+        await endpoint.connect(Factory.forProtocol(client.build_protocol))
+    except DNSLookupError:
+        raise Unreachable(f"{name}: no such host; check its name") from None
+    except ConnectionRefusedError:
+        raise Unreachable(
+            f"{name}: the connection was refused; is the server running, on this port?"
+        ) from None
+    except ConnectError as error:
+        raise Unreachable(f"{name}: no connection: {error.osError or error}") from None
+    except ValueError as error:
+        raise Unreachable(f"{name}: {error}") from None
+
+
+async def _endpoint(
+    where: Location, reactor: Any, runtime: Runtime, tls_ca: str | None, timeout: int
+) -> IStreamClientEndpoint:
+    endpoint = HostnameEndpoint(reactor, where.host, where.port, timeout=timeout)
+    if not where.tls:
+        return endpoint
+    trust = None if tls_ca is None else await runtime.in_thread(_read_trust, tls_ca)
+    return wrapClientTLS(ssl.optionsForClientTLS(where.host, trustRoot=trust), endpoint)
+
+
+def _read_trust(path: str) -> Any:
+    """The certificates in a PEM file, as roots to trust.  Blocks."""
+    with sentences(path.encode(errors="surrogateescape")), open(path, "rb") as file:
+        content = file.read()
+    marker = b"-----END CERTIFICATE-----"
+    blocks = [block + marker for block in content.split(marker)[:-1]]
+    try:
+        certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
+    except Exception as error:
+        raise Untrusted(f"{shown(path)}: a certificate in it can't be read") from error
+    if not certificates:
+        raise Untrusted(f"{shown(path)}: there is no certificate in PEM form in it")
+    return ssl.trustRootFromCertificates(certificates)

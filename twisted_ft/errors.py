@@ -1,0 +1,206 @@
+"""Every failure: the code it has on the wire, and the sentence a person reads.
+
+A code is a short lower-case word that peers and scripts can rely on (``docs/protocol.md``
+lists them); the text is for people and says what happened and, where there is something
+to do, what to do.  ``error_for`` is the one way from a code that a peer sent to an exception.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FileTransferError(Exception):
+    """Something failed, and the text says what."""
+
+    code: str = "failed"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+# -- one exchange fails, the connection goes on ------------------------------------------
+
+
+class NotFound(FileTransferError):
+    """There is nothing of this name."""
+
+    code = "not-found"
+
+
+class BadName(FileTransferError):
+    """The name can't be used: it climbs out, is absolute, is too long, or is reserved."""
+
+    code = "bad-name"
+
+
+class IsADirectory(FileTransferError):
+    """A file is meant, and this is a folder (EISDIR)."""
+
+    code = "is-a-directory"
+
+
+class NotADirectory(FileTransferError):
+    """A folder is meant, and this is a file (ENOTDIR)."""
+
+    code = "not-a-directory"
+
+
+class NotAFile(FileTransferError):
+    """This is a FIFO, a device, a socket or a symbolic link; only files are transferred."""
+
+    code = "not-a-file"
+
+
+class Forbidden(FileTransferError):
+    """The operating system doesn't permit it (EACCES, EPERM)."""
+
+    code = "forbidden"
+
+
+class ReadOnly(FileTransferError):
+    """The server, or its file system, takes no changes (EROFS)."""
+
+    code = "read-only"
+
+
+class AlreadyExists(FileTransferError):
+    """There is a file of this name, and it may not be replaced (EEXIST)."""
+
+    code = "exists"
+
+
+class Busy(FileTransferError):
+    """Another transfer to this name is under way, or the server has no room for more."""
+
+    code = "busy"
+
+
+class NoSpace(FileTransferError):
+    """The receiver's disk or quota is full (ENOSPC, EDQUOT), or the file too large for it (EFBIG)."""
+
+    code = "no-space"
+
+
+class SourceChanged(FileTransferError):
+    """The file changed while it was being sent."""
+
+    code = "changed"
+
+
+class Corrupt(FileTransferError):
+    """What arrived isn't what was sent: the digests differ."""
+
+    code = "corrupt"
+
+
+class StorageFailed(FileTransferError):
+    """Reading or writing failed for a reason of the storage's own (EIO and the like)."""
+
+    code = "storage"
+
+
+class Unchanged(FileTransferError):
+    """The receiver already has this file, with the same size and time: nothing need be sent."""
+
+    code = "unchanged"
+
+
+class Cancelled(FileTransferError):
+    """The transfer was called off by the side that had asked for it."""
+
+    code = "cancelled"
+
+
+class Unsupported(FileTransferError):
+    """The other side doesn't know, or doesn't offer, what was asked of it."""
+
+    code = "unsupported"
+
+
+# -- the connection fails ----------------------------------------------------------------
+
+
+class ConnectionFailed(FileTransferError):
+    """The connection ended before the work was done."""
+
+    code = "connection"
+
+
+class Unreachable(ConnectionFailed):
+    """No connection could be made: no such host, nobody listening, or no route."""
+
+    code = "unreachable"
+
+
+class Untrusted(ConnectionFailed):
+    """The other side's TLS certificate couldn't be verified, or TLS itself failed."""
+
+    code = "untrusted"
+
+
+class TimedOut(ConnectionFailed):
+    """It was the other side's turn, and it said nothing for too long."""
+
+    code = "timeout"
+
+
+class ProtocolError(ConnectionFailed):
+    """The other side broke the protocol."""
+
+    code = "protocol"
+
+
+class WrongProtocol(ProtocolError):
+    """The other side doesn't speak FT/1 at all; ``answer`` is a last word it may understand."""
+
+    code = "wrong-protocol"
+
+    def __init__(self, text: str, answer: bytes = b"") -> None:
+        super().__init__(text)
+        self.answer = answer
+
+
+class UnknownVersion(ProtocolError):
+    """The two sides have no version of the protocol in common."""
+
+    code = "version"
+
+
+class OverLimit(ProtocolError):
+    """A message, or a number of exchanges, is over the announced limit."""
+
+    code = "over-limit"
+
+
+class PeerError(FileTransferError):
+    """A failure whose code this version doesn't know, in the other side's words."""
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def _subclasses(root: type[FileTransferError]) -> list[type[FileTransferError]]:
+    direct = root.__subclasses__()
+    return direct + [below for each in direct for below in _subclasses(each)]
+
+
+class _Codes:
+    """The one table between wire codes and exceptions, read off the classes above."""
+
+    by_code: ClassVar[dict[str, type[FileTransferError]]] = {
+        each.code: each for each in _subclasses(FileTransferError) if each is not PeerError
+    }
+
+
+def error_for(code: str, text: str) -> FileTransferError:
+    """The exception for a ``code`` and ``text`` that a peer sent."""
+    known = _Codes.by_code.get(code)
+    return known(text) if known is not None else PeerError(text, code)
+
+
+def known_codes() -> dict[str, str]:
+    """Each wire code with its meaning, as ``docs/protocol.md`` lists them."""
+    return {code: (each.__doc__ or "").strip() for code, each in _Codes.by_code.items()}

@@ -1,0 +1,1 @@
+"""The protocol at work: it moves bytes between a transport, the tables and a store."""

@@ -1,0 +1,128 @@
+"""A body off a transport and into a sink: written and hashed in a thread, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from blake3 import blake3
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import FileTransferError
+from twisted_ft.stores.interfaces import Buffer, ISink
+from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.transfer.rate import RateLimit
+
+HIGH_WATER = 1 << 21
+"""Bytes that may wait for the disk; past them the transport isn't read."""
+LOW_WATER = 1 << 19
+"""Bytes below which it is read again."""
+
+
+class Inflow:
+    """Takes the pieces of a body as they come, and writes what has gathered, again and again.
+
+    :param limit: a limit on the rate at which pieces are taken, if any
+    :param on_failure: is told, once, why the sink takes no more
+    """
+
+    def __init__(
+        self,
+        protocol: FileTransferProtocol,
+        sink: ISink,
+        limit: RateLimit | None,
+        on_failure: Callable[[FileTransferError], None],
+    ) -> None:
+        self._protocol, self._sink = protocol, sink
+        self._limit, self._on_failure = limit, on_failure
+        self._digest = blake3()
+        self._pieces: list[Buffer] = []
+        self._waiting = 0
+        self._paused = False
+        self._failed = False
+        self._at_rest: list[Deferred[None]] = []
+        self._busy = False
+        if sink.offset:
+            self._begin(self._hash_kept)
+
+    def take(self, piece: Buffer) -> None:
+        """Append a piece of the body."""
+        if self._failed:
+            return
+        self._pieces.append(piece)
+        self._waiting += len(piece)
+        if self._waiting > HIGH_WATER and not self._paused:
+            self._paused = True
+            self._protocol.pause_reading()
+        if self._limit is not None:
+            self._pace(self._limit, len(piece))
+        if not self._busy:
+            self._write_gathered()
+
+    def at_rest(self) -> Deferred[None]:
+        """Fires when everything that was taken is written and hashed, or never will be."""
+        rest: Deferred[None] = Deferred()
+        if self._busy:
+            self._at_rest.append(rest)
+        else:
+            rest.callback(None)
+        return rest
+
+    def digest(self) -> bytes:
+        """The digest of the whole file, the kept part included, 32 bytes; once at rest."""
+        return self._digest.digest()
+
+    def _write_gathered(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        self._begin(self._write, pieces)
+
+    def _begin(self, job: Callable[..., int], *args: object) -> None:
+        self._busy = True
+        self._protocol.in_thread(job, *args).addCallbacks(self._done, self._fail)
+
+    def _hash_kept(self) -> int:
+        for piece in self._sink.kept():
+            self._digest.update(piece)
+        return 0
+
+    def _write(self, pieces: list[Buffer]) -> int:
+        self._sink.write(pieces)
+        size = 0
+        for piece in pieces:
+            self._digest.update(piece)
+            size += len(piece)
+        return size
+
+    def _done(self, written: int) -> None:
+        self._waiting -= written
+        if self._waiting <= LOW_WATER:
+            self._resume()
+        if self._pieces:
+            self._write_gathered()
+        else:
+            self._rest()
+
+    def _fail(self, reason: Failure) -> None:
+        self._failed = True
+        self._pieces.clear()
+        self._resume()
+        self._on_failure(as_error(reason))
+        self._rest()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._protocol.resume_reading()
+
+    def _rest(self) -> None:
+        self._busy = False
+        waiting, self._at_rest = self._at_rest, []
+        for each in waiting:
+            each.callback(None)
+
+    def _pace(self, limit: RateLimit, size: int) -> None:
+        runtime = self._protocol.runtime
+        wait = limit.take(size, runtime.now())
+        if wait > 0:
+            self._protocol.pause_reading()
+            runtime.sleep(wait).addCallback(lambda _: self._protocol.resume_reading())

@@ -1,0 +1,47 @@
+"""Why a connection was lost, as a person would say it."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import ConnectionFailed, Untrusted
+from twisted_ft.wire.conversation import Conversation, Side
+
+_TLS_MODULES = ("OpenSSL", "service_identity")
+_TLS_REASONS = {
+    "certificate verify failed": (
+        "the server's certificate isn't signed by anyone trusted here; "
+        "give the certificate to trust with --tls-ca"
+    ),
+    "wrong version number": "the server doesn't speak TLS on this port; use ft:// for it",
+    "packet length too long": "the server doesn't speak TLS on this port; use ft:// for it",
+    "record layer failure": "the server doesn't speak TLS on this port; use ft:// for it",
+    "http request": "the other side speaks plain HTTP on a TLS port",
+}
+
+
+def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
+    """The failure to tell whoever still waits for something on the connection."""
+    if reason.type.__module__.partition(".")[0] in _TLS_MODULES:
+        return _tls_failure(reason)
+    if not conversation.is_open and reason.check(ConnectionDone, ConnectionLost):
+        if conversation.side is Side.CLIENT:
+            return ConnectionFailed(
+                "the server closed the connection before greeting; does it speak FT/1, "
+                "and TLS if it was asked for?"
+            )
+        return ConnectionFailed("the client closed the connection before greeting")
+    if reason.check(ConnectionDone):
+        return ConnectionFailed("the other side closed the connection; run again to carry on")
+    return ConnectionFailed("the connection was lost; run again to carry on")
+
+
+def _tls_failure(reason: Failure) -> Untrusted:
+    if reason.type.__name__ == "VerificationError":
+        return Untrusted("the server's certificate is for another name than the URL's host")
+    text = str(reason.value)
+    for known, sentence in _TLS_REASONS.items():
+        if known in text:
+            return Untrusted(sentence)
+    return Untrusted(f"TLS failed: {text}")

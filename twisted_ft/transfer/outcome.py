@@ -1,0 +1,87 @@
+"""What became of one file, and how it is going."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted_ft.errors import Cancelled, FileTransferError
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.wire.messages import Attributes
+
+
+@dataclass
+class Moved:
+    """One file's way from one end to the other, in one run."""
+
+    file: Attributes
+    sent: int = 0
+    """file bytes that crossed the wire"""
+    resumed_from: int = 0
+    """bytes that the receiver had kept from an earlier run"""
+    blake3: bytes = b""
+    """the digest of the whole file, 32 bytes, once both ends know it"""
+
+    @property
+    def position(self) -> int:
+        """How much of the file the receiver has, or is being sent, in bytes."""
+        return min(self.resumed_from + self.sent, self.file.size)
+
+
+Progress = Callable[[Moved], None]
+"""Is told how a transfer goes, once its size is known and with each piece."""
+
+
+class Course:
+    """Follows one transfer: counts its bytes, tells whoever watches, knows its rate limit.
+
+    A transfer that has to begin again keeps its course: ``sent`` goes on counting.
+    """
+
+    def __init__(self, progress: Progress | None = None, limit: RateLimit | None = None) -> None:
+        self.limit = limit
+        self.stop: Callable[[FileTransferError], None] | None = None
+        """ends what is under way, at the next occasion"""
+        self._moved: Moved | None = None
+        self._progress = progress
+
+    @property
+    def known(self) -> Moved:
+        """How it stands, once the file's name and size are known."""
+        assert self._moved is not None, "a transfer begins with its name and size"
+        return self._moved
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it went on from what an earlier run had left."""
+        return self._moved is not None and self._moved.resumed_from > 0
+
+    def begins(self, file: Attributes) -> Moved:
+        """Name and size are known."""
+        sent = self._moved.sent if self._moved is not None else 0
+        self._moved = Moved(file, sent)
+        return self._moved
+
+    def goes_on_from(self, offset: int) -> None:
+        """The receiver has ``offset`` bytes already."""
+        self.known.resumed_from = offset
+        self._tell()
+
+    def moves(self, size: int) -> None:
+        """``size`` more bytes have crossed the wire."""
+        self.known.sent += size
+        self._tell()
+
+    def ends(self, blake3: bytes) -> Moved:
+        """The file is verified, and in its place."""
+        self.known.blake3 = blake3
+        return self.known
+
+    def cancel(self) -> None:
+        """Nobody wants it any more."""
+        if self.stop is not None:
+            self.stop(Cancelled("the transfer was cancelled"))
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.known)

@@ -1,0 +1,405 @@
+"""The one IProtocol, the same class on both ends.
+
+Data's way through it is one line: transport, Conversation (frames and tables), the exchange
+that it belongs to, a store; and back.  The protocol itself keeps what concerns the
+connection as a whole: the greeting, whose turn it is and for how long, back-pressure in both
+directions, and the end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.policies import TimeoutMixin
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_ft.errors import (
+    Cancelled,
+    ConnectionFailed,
+    FileTransferError,
+    ProtocolError,
+    StorageFailed,
+    TimedOut,
+    WrongProtocol,
+    error_for,
+)
+from twisted_ft.transfer.loss import why_lost
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.wire.conversation import Conversation, Side
+from twisted_ft.wire.machine import State
+from twisted_ft.wire.messages import (
+    Data,
+    Get,
+    Hello,
+    List,
+    Message,
+    Offer,
+    Refuse,
+    Welcome,
+    Working,
+    exchange_of,
+)
+
+T = TypeVar("T")
+
+
+class Participant(Protocol):
+    """What stands behind one exchange at one end: a sender, a receiver, a lister."""
+
+    def heard(self, message: Message) -> None:
+        """The other side has said something about this exchange, and may say it here."""
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """Some of the exchange's body; the buffer may be kept."""
+
+    def connection_lost(self, error: FileTransferError) -> None:
+        """Nothing more will be heard."""
+
+
+class Policy(Protocol):
+    """What an end makes of what its peer begins: the server's factory, or the client."""
+
+    def greeted(self, protocol: FileTransferProtocol) -> None:
+        """Both sides have greeted; raise a FileTransferError to send the peer away."""
+
+    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
+        """The peer has opened an exchange: ``take_part`` in it, or say Refuse or Abort."""
+
+    def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
+        """The connection is over."""
+
+
+class _Nobody:
+    """Stands behind an exchange that its participant has left before its end."""
+
+    def heard(self, message: Message) -> None:
+        """Passed over."""
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """Passed over."""
+
+    def connection_lost(self, error: FileTransferError) -> None:
+        """Nobody is to be told."""
+
+
+_NOBODY = _Nobody()
+
+
+@implementer(IPushProducer)
+class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
+    """FT/1 on a transport.
+
+    :param side: CLIENT for the end that connected
+    :param conversation: what has been said, and may be
+    :param policy: what to make of what the peer begins
+    :param runtime: clock and threads
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, side: Side, conversation: Conversation, policy: Policy, runtime: Runtime
+    ) -> None:
+        self.side = side
+        self.conversation = conversation
+        self.runtime = runtime
+        self._policy = policy
+        self._participants: dict[int, Participant] = {}
+        self._ending: FileTransferError | None = None
+        self._jobs = 0
+        self._working = LoopingCall(self._say_working)
+        self._working.clock = runtime.clock
+        self._choked = False
+        self._writers: deque[Deferred[None]] = deque()
+        self._readers_paused = 0
+        self._lost = False
+        self._dropping: IDelayedCall | None = None
+        self._turns: dict[int, Deferred[None]] = {}
+
+    @property
+    def peer(self) -> str:
+        """The other end's address, for logs."""
+        address = self.transport.getPeer() if self.transport is not None else None
+        host = getattr(address, "host", None)
+        return f"{host}:{address.port}" if host else str(getattr(address, "name", address))
+
+    # -- from the transport --------------------------------------------------------------
+
+    def callLater(self, period: float, func: Callable[[], object]) -> Any:
+        """TimeoutMixin's clock."""
+        return self.runtime.clock.callLater(period, func)
+
+    def connectionMade(self) -> None:
+        """Greet, and begin to wait for the other side's greeting."""
+        transport = self.transport
+        if hasattr(transport, "setTcpNoDelay"):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
+        transport.registerProducer(self, True)
+        if self.side is Side.CLIENT:
+            self._write(self.conversation.hello())
+        self._watch()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Give each message, and each piece of a body, to the exchange that it belongs to."""
+        if self._ending is not None:
+            return
+        self.resetTimeout()
+        try:
+            for event in self.conversation.receive(data):
+                if isinstance(event, Data):
+                    self._participants.get(event.exchange, _NOBODY).data_received(event.content)
+                else:
+                    self._heard(event)
+                    if self._ending is not None:
+                        return
+        except ProtocolError as error:
+            self.end(error)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell everyone who still waits for something, and why."""
+        self._lost = True
+        self.setTimeout(None)
+        if self._dropping is not None and self._dropping.active():
+            self._dropping.cancel()
+        if self._working.running:
+            self._working.stop()
+        error = self._ending or why_lost(reason, self.conversation)
+        self._ending = error
+        for participant in list(self._participants.values()):
+            participant.connection_lost(error)
+        self._participants.clear()
+        self._release_writers(error)
+        self._policy.ended(self, error)
+
+    def pauseProducing(self) -> None:
+        """The transport has enough; from here on it is the peer's turn, to read."""
+        self._choked = True
+        self._watch()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._choked = False
+        self.resetTimeout()
+        self._watch()
+        while self._writers and not self._choked:
+            self._writers.popleft().callback(None)
+
+    def stopProducing(self) -> None:
+        """The transport is gone; connectionLost follows."""
+
+    def timeoutConnection(self) -> None:
+        """The other side has had its time."""
+        seconds = self._patience
+        if self._choked:
+            self.end(TimedOut(f"the other side has taken nothing for {seconds} seconds"))
+        else:
+            self.end(TimedOut(f"the other side has said nothing for {seconds} seconds"))
+
+    # -- hearing -------------------------------------------------------------------------
+
+    def _heard(self, message: Message) -> None:
+        number = exchange_of(message)
+        if number:
+            self._heard_in_exchange(number, message)
+        elif isinstance(message, Hello):
+            self._be_greeted(answer=True)
+        elif isinstance(message, Welcome):
+            self._be_greeted(answer=False)
+        elif isinstance(message, Refuse):
+            self._leave(error_for(message.code, message.text))
+        self._watch()
+
+    def _be_greeted(self, answer: bool) -> None:
+        try:
+            self._policy.greeted(self)
+        except FileTransferError as error:
+            self.end(error)
+            return
+        if answer:
+            self._write(self.conversation.welcome())
+
+    def _heard_in_exchange(self, number: int, message: Message) -> None:
+        participant = self._participants.get(number)
+        if participant is not None:
+            participant.heard(message)
+            if participant is _NOBODY:
+                self.leave(number)
+        elif isinstance(message, (Get, Offer, List)):
+            self._policy.begun(self, message)
+
+    # -- saying --------------------------------------------------------------------------
+
+    def open(self, participant: Participant) -> int:
+        """A number for a new exchange, in which ``participant`` will hear the answers."""
+        number = self.conversation.open()
+        self.take_part(number, participant)
+        return number
+
+    def take_part(self, number: int, participant: Participant) -> None:
+        """From here on ``participant`` hears what is said in exchange ``number``."""
+        self._participants[number] = participant
+
+    def say(self, message: Message) -> None:
+        """Send a message; the failure that ended the connection where it is over."""
+        if self._ending is not None:
+            raise self._ending
+        self._write(self.conversation.say(message))
+        self._grant_turn()
+        self._watch()
+
+    def body_turn(self, exchange: int) -> Deferred[None]:
+        """Fires when the bodies before this one are through: bodies go one after another."""
+        turn = self._turns[exchange] = Deferred()
+        self._grant_turn()
+        return turn
+
+    def _grant_turn(self) -> None:
+        for exchange in [each for each in self._turns if self.conversation.may_send_body(each)]:
+            self._turns.pop(exchange).callback(None)
+
+    def write_body(self, exchange: int, frame: int, piece: bytes) -> None:
+        """Send a piece of a body; ``frame`` is the length of the DATA frame it begins, or 0."""
+        if self._ending is not None:
+            raise self._ending
+        if frame:
+            self.transport.write(self.conversation.data_header(exchange, frame))
+        self.transport.write(piece)
+
+    def writable(self) -> Deferred[None]:
+        """Fires when the transport takes more."""
+        ready: Deferred[None] = Deferred(self._forget_writer)
+        if self._ending is not None:
+            ready.errback(self._ending)
+        elif self._choked:
+            self._writers.append(ready)
+        else:
+            ready.callback(None)
+        return ready
+
+    def leave(self, exchange: int) -> None:
+        """The participant wants to hear nothing more; what may still come is passed over."""
+        if self.conversation.state_of(exchange) is State.ENDED:
+            self._participants.pop(exchange, None)
+        else:
+            self._participants[exchange] = _NOBODY
+        self._watch()
+
+    def _forget_writer(self, ready: Deferred[None]) -> None:
+        if ready in self._writers:
+            self._writers.remove(ready)
+
+    def _release_writers(self, error: FileTransferError) -> None:
+        """Nobody who waits to write will get to it."""
+        waiting = [*self._writers, *self._turns.values()]
+        self._writers.clear()
+        self._turns.clear()
+        for each in waiting:
+            each.errback(error)
+
+    def _write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    # -- threads, and whose turn it is ---------------------------------------------------
+
+    def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+        """Call what may block; meanwhile the other side is told that work goes on."""
+        self._jobs += 1
+        if not self._working.running and self.conversation.is_open and not self._lost:
+            self._working.start(self.conversation.peer_limits.silence / 3, now=False)
+
+        def done(result: T) -> T:
+            self._jobs -= 1
+            return result
+
+        return self.runtime.in_thread(function, *args).addBoth(done)
+
+    def _say_working(self) -> None:
+        if self._jobs and self._ending is None:
+            self._write(self.conversation.say(Working()))
+        else:
+            self._working.stop()
+
+    def pause_reading(self) -> None:
+        """Take nothing more off the transport until ``resume_reading``; calls are counted."""
+        self._readers_paused += 1
+        if self._readers_paused == 1:
+            self.transport.pauseProducing()
+            self._watch()
+
+    def resume_reading(self) -> None:
+        """The counterpart of ``pause_reading``."""
+        self._readers_paused -= 1
+        if not self._readers_paused and not self._lost:
+            self.transport.resumeProducing()
+            self._watch()
+
+    @property
+    def _patience(self) -> int:
+        """Seconds to wait for the other side; a stranger has less."""
+        silence = self.conversation.limits.silence
+        return silence if self.conversation.is_open else min(silence, _GREETING)
+
+    def _watch(self) -> None:
+        """Let the time run while it is the other side's turn, and only then."""
+        waiting = self._choked or (self.conversation.awaits_peer and not self._readers_paused)
+        wanted = self._patience if waiting and not self._lost else None
+        if wanted != self.timeOut:
+            self.setTimeout(wanted)
+
+    # -- the end -------------------------------------------------------------------------
+
+    def end(self, error: FileTransferError) -> None:
+        """Say a last word, and close the connection for the reason ``error``."""
+        if self._ending is not None:
+            return
+        if isinstance(error, WrongProtocol):
+            self._write(error.answer if self.side is Side.SERVER else b"")
+        else:
+            self._write(self.conversation.refuse_connection(error.code, error.text))
+        self._leave(error)
+
+    def close(self) -> None:
+        """Close the connection, as nothing more is wanted of it."""
+        self._leave(ConnectionFailed("the connection was closed on this side"))
+
+    def _leave(self, error: FileTransferError) -> None:
+        """Close, without waiting for a peer that doesn't read."""
+        if self._ending is not None:
+            return
+        self._ending = error
+        self._release_writers(error)
+        self.setTimeout(None)
+        self.transport.unregisterProducer()
+        if self._choked:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+            self._dropping = self.runtime.clock.callLater(
+                _LAST_WORD, self.transport.abortConnection
+            )
+
+
+_GREETING = 10
+"""Seconds in which a peer has to greet."""
+_LAST_WORD = 5.0
+"""Seconds that a peer has to take the last word off the connection."""
+
+
+def as_error(reason: Failure) -> FileTransferError:
+    """The failure that a peer or a person is told; what isn't one of ours is logged in full."""
+    if isinstance(reason.value, FileTransferError):
+        return reason.value
+    if reason.check(CancelledError):
+        return Cancelled("the transfer was cancelled")
+    FileTransferProtocol.log.failure("a transfer failed in an unforeseen way", failure=reason)
+    return StorageFailed(f"an internal error: {reason.type.__name__}; the log has the details")

@@ -1,0 +1,55 @@
+"""What a transfer needs from the process that it runs in: a clock, and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
+
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Calls a function that may block somewhere else than on the reactor's thread."""
+
+    def __call__(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]: ...
+
+
+class Runtime:
+    """A clock and threads, given by the caller; ``twisted_ft.testing`` has one that has neither.
+
+    :param clock: the reactor, or anything else that tells time and calls later
+    :param in_thread: as ``deferToThread``: a Deferred of what the function returns
+    """
+
+    def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
+        self.clock = clock
+        self.in_thread = in_thread
+
+    @classmethod
+    def of(cls, reactor: Any) -> Runtime:
+        """The clock and the thread pool of ``reactor``."""
+
+        def in_thread(function: Callable[..., T], /, *args: Any) -> Deferred[T]:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
+
+        return cls(reactor, in_thread)
+
+    def sleep(self, seconds: float) -> Deferred[None]:
+        """Fires after ``seconds``."""
+        return deferLater(self.clock, seconds)
+
+    def now(self) -> float:
+        """Seconds; only differences mean anything."""
+        return self.clock.seconds()
+
+
+def installed_reactor() -> Any:
+    """Twisted's installed reactor: for callers that have given none, and for nobody else."""
+    from twisted.internet import reactor
+
+    return reactor

@@ -1,0 +1,74 @@
+"""Where a file is: ``ft://[user@]host[:port]/path``, and ``fts://`` over TLS."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+
+DEFAULT_PORT = 22222
+SCHEMES = ("ft", "fts")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place on a server.  ``path`` is the decoded path without its leading ``/``."""
+
+    scheme: str
+    host: str
+    port: int
+    path: bytes
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted, and the server's certificate verified."""
+        return self.scheme == "fts"
+
+    @property
+    def names_folder(self) -> bool:
+        """Whether the path is that of a folder: it is empty, or ends in ``/``."""
+        return not self.path or self.path.endswith(b"/")
+
+    @property
+    def name(self) -> bytes:
+        """The last name of the path."""
+        return self.path.rstrip(b"/").rpartition(b"/")[2]
+
+    @property
+    def server(self) -> tuple[str, str, int]:
+        """What one connection serves."""
+        return self.scheme, self.host, self.port
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == DEFAULT_PORT else f":{self.port}"
+        return f"{self.scheme}://{host}{port}/{quote_from_bytes(self.path)}"
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` is meant as a URL, of whatever scheme, and not as a local path."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def parse_url(url: str) -> Location:
+    """The place that ``url`` names; ValueError, with a sentence, where it names none.
+
+    Everything behind the host is the path (there is no query and no fragment), with ``%NN``
+    decoded to bytes (RFC 3986 2.1), as names need not be UTF-8.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.lower() not in SCHEMES:
+        raise ValueError(f"{url!r} is no ft:// or fts:// URL")
+    authority, _, path = rest.partition("/")
+    parts = urlsplit(f"//{authority}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{url!r}: the port is a number from 1 to 65535") from None
+    if not parts.hostname or port == 0 or authority != parts.netloc:
+        raise ValueError(f"{url!r} names no host: write {scheme}://HOST/PATH")
+    if parts.username is not None:
+        raise ValueError(f"{url!r}: this version can't log in; leave out the part before the @")
+    decoded = unquote_to_bytes(os.fsencode(path))
+    return Location(scheme.lower(), parts.hostname, port or DEFAULT_PORT, decoded)
