@@ -2,7 +2,7 @@ from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork
 
 
-def test_round_trip():
+def test_round_trip() -> None:
     network = MemoryNetwork()
     here, there = MemoryStore(), MemoryStore({b"a": b"hello" * 1000000})
     factory = FileTransferFactory(there, writable=True, runtime=network.runtime)

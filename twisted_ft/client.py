@@ -6,7 +6,7 @@ import builtins
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -27,9 +27,9 @@ from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.messages import Abort, Entry, Get, Limits, List, Offer, Refuse
 
 T = TypeVar("T")
-RemotePath = Union[str, bytes]
+RemotePath = str | bytes
 """A path on the server, relative to its root; as str, in the file system's encoding."""
-LocalPath = Union[str, "os.PathLike[str]"]
+LocalPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class Client:
         self._limit = RateLimit(limit_rate) if limit_rate is not None else None
         self._protocol: FileTransferProtocol | None = None
         self._closing: list[Deferred[None]] = []
-        self._closed = False
+        self.closed = False
+        """whether the connection is over"""
 
     def build_protocol(self) -> FileTransferProtocol:
         """The protocol of this client's one connection."""
@@ -133,7 +134,7 @@ class Client:
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""
         closed: Deferred[None] = Deferred()
-        if self._closed:
+        if self.closed:
             closed.callback(None)
         else:
             self._closing.append(closed)
@@ -215,7 +216,7 @@ class Client:
 
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy."""
-        self._closed = True
+        self.closed = True
         if not self.ready.called:
             self.ready.errback(error)
         waiting, self._closing = self._closing, []

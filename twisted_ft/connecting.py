@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet import error as network
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
 from twisted_ft.errors import TimedOut, Unreachable, Untrusted
@@ -51,25 +52,28 @@ def connect(
         endpoint = location
         if isinstance(endpoint, Location):
             endpoint = await _endpoint(endpoint, reactor, runtime, tls_ca, timeout)
-        await _connected(endpoint, client, name)
+        await connected(endpoint, client.build_protocol, name)
         return await client.ready
 
-    def timed_out(_result: object, _seconds: float) -> None:
+    def timed_out(_result: object, _seconds: float) -> Client:
         raise TimedOut(f"{name}: no connection, and no greeting, within {timeout} seconds")
 
     return Deferred.fromCoroutine(go()).addTimeout(timeout, runtime.clock, timed_out)
 
 
-async def _connected(endpoint: IStreamClientEndpoint, client: Client, name: str) -> None:
+async def connected(
+    endpoint: IStreamClientEndpoint, protocol: Callable[[], Protocol], name: str
+) -> Any:
+    """The protocol that ``protocol`` makes, once it is connected; Unreachable, with a sentence."""
     try:
-        await endpoint.connect(Factory.forProtocol(client.build_protocol))
-    except DNSLookupError:
+        return await endpoint.connect(Factory.forProtocol(protocol))
+    except network.DNSLookupError:
         raise Unreachable(f"{name}: no such host; check its name") from None
-    except ConnectionRefusedError:
+    except network.ConnectionRefusedError:
         raise Unreachable(
             f"{name}: the connection was refused; is the server running, on this port?"
         ) from None
-    except ConnectError as error:
+    except network.ConnectError as error:
         raise Unreachable(f"{name}: no connection: {error.osError or error}") from None
     except ValueError as error:
         raise Unreachable(f"{name}: {error}") from None

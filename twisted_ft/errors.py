@@ -78,7 +78,7 @@ class Busy(FileTransferError):
 
 
 class NoSpace(FileTransferError):
-    """The receiver's disk or quota is full (ENOSPC, EDQUOT), or the file too large for it (EFBIG)."""
+    """The receiver's disk or quota is full (ENOSPC, EDQUOT), or too small (EFBIG)."""
 
     code = "no-space"
 

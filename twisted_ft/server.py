@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Busy, FileTransferError, ReadOnly, Unchanged
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import printable, shown
 from twisted_ft.transfer.listing import Answering
 from twisted_ft.transfer.outcome import Moved
 from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
@@ -123,7 +123,7 @@ class FileTransferFactory(ServerFactory):
     ) -> None:
         """Run an exchange, and log what became of it."""
         began = self.runtime.now()
-        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": shown(path)}
+        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": shown(path) or "/"}
 
         def ended(result: Moved | int) -> None:
             names["seconds"] = self.runtime.now() - began
@@ -144,7 +144,7 @@ class FileTransferFactory(ServerFactory):
 
         def failed(reason: Failure) -> None:
             error = as_error(reason)
-            names.update(code=error.code, error=shown(error.text))
+            names.update(code=error.code, error=printable(error.text))
             if isinstance(error, Unchanged):
                 self.log.info("{peer} {done} {path}: nothing to do, it is there already", **names)
             else:

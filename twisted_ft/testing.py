@@ -56,6 +56,7 @@ class MemoryTransport:
         self.protocol = protocol
         self.connected = True
         self.reading = True
+        self.aborted = False
         self.written = 0
         """bytes written so far"""
         self._address = address
@@ -99,8 +100,8 @@ class MemoryTransport:
         self.disconnecting = True
 
     def abortConnection(self) -> None:
-        """See ITCPTransport: at once, whatever was written."""
-        self.disconnecting = True
+        """See ITCPTransport: at once, whatever was written; the other end sees a loss."""
+        self.disconnecting = self.aborted = True
         self._buffer.clear()
         self._buffered = 0
 
@@ -177,8 +178,8 @@ class _Connection:
     def _finish(self) -> bool:
         for here, there in ((self.client, self.server), (self.server, self.client)):
             if here.connected and here.disconnecting and not here.buffered:
-                here.lost(ConnectionDone())
-                there.lost(ConnectionDone())
+                here.lost(ConnectionAborted() if here.aborted else ConnectionDone())
+                there.lost(ConnectionLost() if here.aborted else ConnectionDone())
                 return True
         return False
 
@@ -287,7 +288,7 @@ class MemoryNetwork:
         result = outcome[0]
         if isinstance(result, Failure):
             result.raiseException()
-        return result  # type: ignore[return-value]
+        return result
 
     def _in_thread(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
         done: Deferred[T] = Deferred()
@@ -360,7 +361,19 @@ class ScriptedPeer(Protocol):
         """Send one DATA frame."""
         self.send(header(DATA, len(content)) + content)
 
+    def pause_reading(self) -> None:
+        """Take nothing off the connection; the other side's writes pile up."""
+        self._end.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """The counterpart of ``pause_reading``."""
+        self._end.resumeProducing()
+
+    @property
+    def _end(self) -> MemoryTransport:
+        assert isinstance(self.transport, MemoryTransport)
+        return self.transport
+
     def send(self, data: bytes) -> None:
         """Send bytes."""
-        assert self.transport is not None
-        self.transport.write(data)
+        self._end.write(data)

@@ -30,27 +30,30 @@ from twisted_ft.errors import (
 from twisted_ft.terminal import shown
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
+SETS_TIMES_BY_FD = os.utime in os.supports_fd
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
+_JUNCTION = 0xA0000003
+"""IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
+_CLOSED = -1
 
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.ENOENT: (NotFound, "there is no such file or folder"),
     errno.EISDIR: (IsADirectory, "this is a folder"),
     errno.ENOTDIR: (NotADirectory, "a part of this path is no folder"),
-    errno.ELOOP: (NotAFile, "this is a symbolic link, and links aren't followed"),
+    errno.ELOOP: (NotAFile, "there is a symbolic link in this path, and links aren't followed"),
     errno.ENXIO: (NotAFile, "this is no file"),
     errno.EACCES: (Forbidden, "permission denied"),
     errno.EPERM: (Forbidden, "operation not permitted"),
     errno.EROFS: (ReadOnly, "the file system is read-only"),
     errno.EEXIST: (AlreadyExists, "there is a file of this name already"),
-    errno.ENOSPC: (NoSpace, "no space left on the disk"),
-    errno.EDQUOT: (NoSpace, "the disk quota is used up"),
+    errno.ENOSPC: (NoSpace, "no space left on the disk; make room, and try again"),
+    errno.EDQUOT: (NoSpace, "the disk quota is used up; make room, and try again"),
     errno.EFBIG: (NoSpace, "the file is too large for the file system"),
     errno.ENAMETOOLONG: (BadName, "the name is too long for the file system"),
     errno.EILSEQ: (BadName, "the file system can't hold this name"),
-    errno.EINVAL: (BadName, "the file system can't hold this name"),
 }
 
 
@@ -61,7 +64,9 @@ def sentences(path: bytes) -> Iterator[None]:
         yield
     except OSError as error:
         kind, text = _BY_ERRNO.get(error.errno or 0, (StorageFailed, error.strerror or str(error)))
-        raise kind(f"{shown(path)}: {text}") from error
+        if error.errno == errno.EINVAL and isinstance(error.filename, (bytes, str)):
+            kind, text = _BY_ERRNO[errno.EILSEQ]
+        raise kind(f"{shown(path) or 'the root'}: {text}") from error
 
 
 class Folder:
@@ -73,13 +78,22 @@ class Folder:
 
     @classmethod
     def root(cls, place: str | bytes) -> Folder:
-        """The folder at ``place``, an ordinary path, whose links are followed."""
+        """The folder at ``place``, an ordinary path, whose links are followed.
+
+        :raises StorageFailed: it isn't there, or can't be opened.  As the other side reads
+            this, no more than the last name of ``place`` is told
+        """
         name = os.path.realpath(os.fsencode(place))
-        if not HAS_DIR_FD:
-            if not os.path.isdir(name):
-                raise NotADirectoryError(errno.ENOTDIR, "not a folder", name)
+        try:
+            if HAS_DIR_FD:
+                return cls(name, os.open(name, os.O_RDONLY | _DIRECTORY | _FLAGS))
+            os.scandir(name).close()
             return cls(name, None)
-        return cls(name, os.open(name, os.O_RDONLY | _DIRECTORY | _FLAGS))
+        except OSError as error:
+            shortly = shown(os.path.basename(name) or name)
+            raise StorageFailed(
+                f"{shortly}: the store's own folder can't be opened: {error.strerror}"
+            ) from error
 
     def __enter__(self) -> Folder:
         return self
@@ -88,103 +102,108 @@ class Folder:
         self.close()
 
     def close(self) -> None:
-        """Let go of it."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Let go of it; may be called more than once."""
+        if self._fd is not None and self._fd != _CLOSED:
+            fd, self._fd = self._fd, _CLOSED
+            os.close(fd)
 
     def below(self, names: Sequence[bytes]) -> Folder:
-        """The folder that ``names`` lead to; ELOOP or ENOTDIR where one of them is a link."""
-        here = self._copy()
+        """The folder that ``names`` lead to; ELOOP where one of them is a link."""
+        here = Folder(self._place, None if self._fd is None else os.dup(self._fd))
         for name in names:
-            try:
-                there = here._step(name)
-            finally:
-                here.close()
-            here = there
+            with here:
+                here = here._step(name)
         return here
-
-    def _copy(self) -> Folder:
-        return Folder(self._place, None if self._fd is None else os.dup(self._fd))
 
     def _step(self, name: bytes) -> Folder:
         if self._fd is None:
-            self._refuse_link(name)
+            _check_folder(self.stat(name))
             return Folder(self._at(name), None)
-        fd = os.open(name, os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _FLAGS, dir_fd=self._fd)
-        return Folder(b"", fd)
+        flags = os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _FLAGS
+        try:
+            return Folder(b"", os.open(name, flags, dir_fd=self._fd))
+        except NotADirectoryError:  # which is what Linux says of a link, too
+            _check_folder(self.stat(name))
+            raise
 
     def _at(self, name: bytes) -> bytes:
         """What to name ``name`` by beside ``dir_fd=self._fd``."""
         return name if self._fd is not None else os.path.join(self._place, name)
 
-    def _refuse_link(self, name: bytes) -> None:
-        if b"\\" in name or b":" in name:  # other separators, drives and streams of Windows
-            raise OSError(errno.EINVAL, "not a plain name", name)
-        if stat.S_ISLNK(self.stat(name).st_mode):
-            raise OSError(errno.ELOOP, "a symbolic link", name)
-
     def stat(self, name: bytes) -> os.stat_result:
         """lstat(2)."""
         return os.stat(self._at(name), dir_fd=self._fd, follow_symlinks=False)
 
-    def open_file(self, name: bytes) -> int:
-        """A descriptor to read a plain file: ELOOP for a link, ENXIO for what is no file.
+    def open_file(self, name: bytes) -> tuple[int, os.stat_result]:
+        """A descriptor to read a plain file, and its status.
 
-        It is looked at before it is opened, as opening a device can do something, and opened
-        without waiting, as a FIFO would wait for its writer (fifo(7)).
+        It is looked at before it is opened, as opening a device can do something.  ELOOP for a
+        link, ENXIO for what is no file.
         """
-        self._check_plain(self.stat(name).st_mode)
-        fd = os.open(self._at(name), os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _FLAGS, dir_fd=self._fd)
-        try:
-            self._check_plain(os.fstat(fd).st_mode)
-        except OSError:
-            os.close(fd)
-            raise
-        return fd
-
-    @staticmethod
-    def _check_plain(mode: int) -> None:
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, "a folder")
-        if stat.S_ISLNK(mode):
-            raise OSError(errno.ELOOP, "a symbolic link")
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.ENXIO, "no plain file")
+        _check_plain(self.stat(name))
+        return self._open_plain(name, os.O_RDONLY)
 
     def open_partial(self, name: bytes) -> int:
         """A descriptor to read and append to ``name``, made if missing, for this user alone."""
-        if self._fd is None and b":" in name:
-            raise OSError(errno.EINVAL, "not a plain name", name)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NOFOLLOW | _FLAGS
-        return os.open(self._at(name), flags, 0o600, dir_fd=self._fd)
+        with suppress(FileNotFoundError):
+            _check_plain(self.stat(name))
+        return self._open_plain(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)[0]
+
+    def _open_plain(self, name: bytes, flags: int) -> tuple[int, os.stat_result]:
+        fd = os.open(self._at(name), flags | _NOFOLLOW | _FLAGS, 0o600, dir_fd=self._fd)
+        try:
+            status = os.fstat(fd)
+            _check_plain(status)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd, status
 
     def read_record(self, name: bytes) -> bytes:
-        """The content of a small file; nothing where there is none."""
+        """The content of a small file; nothing where there is none that can be read."""
         try:
-            fd = self.open_file(name)
+            fd, _ = self.open_file(name)
         except OSError:
             return b""
         with open(fd, "rb") as file:
             return file.read(4096)
 
     def write_record(self, name: bytes, content: bytes) -> None:
-        """Make ``content`` the content of a small file."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NOFOLLOW | _FLAGS
-        with open(os.open(self._at(name), flags, 0o600, dir_fd=self._fd), "wb") as file:
+        """Make ``content`` the content of a small file, which is made anew."""
+        self.remove(name)
+        fd, _ = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with open(fd, "wb") as file:
             file.write(content)
 
-    def set_times(self, name: bytes, mtime: int) -> None:
-        """Set the modification time of ``name``, in nanoseconds."""
-        os.utime(self._at(name), ns=(mtime, mtime), dir_fd=self._fd)
+    def set_times(self, name: bytes, fd: int, mtime: int) -> None:
+        """Set the modification time of ``name``, open as ``fd``, in nanoseconds."""
+        target = fd if SETS_TIMES_BY_FD else self._at(name)
+        os.utime(target, ns=(mtime, mtime))
 
     def replace(self, old: bytes, new: bytes) -> None:
         """rename(2): ``new`` is the old file at every moment, or the new one."""
         os.replace(self._at(old), self._at(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
-    def link(self, old: bytes, new: bytes) -> None:
-        """link(2): EEXIST where ``new`` is there."""
-        os.link(self._at(old), self._at(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+    def rename_new(self, old: bytes, new: bytes) -> None:
+        """Rename, and EEXIST where ``new`` is there: link(2) and unlink(2), which see to it.
+
+        Where the file system has no links (EPERM, as FAT), it is looked for first, and what
+        another program puts there within microseconds is replaced.
+        """
+        if os.name == "nt":  # where rename does so by itself
+            os.rename(self._at(old), self._at(new))
+            return
+        try:
+            os.link(self._at(old), self._at(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            with suppress(FileNotFoundError):
+                self.stat(new)
+                raise FileExistsError(errno.EEXIST, "there already") from None
+            self.replace(old, new)
+        else:
+            self.remove(old)
 
     def remove(self, name: bytes) -> None:
         """unlink(2); nothing to do where it isn't there."""
@@ -197,7 +216,7 @@ class Folder:
             try:
                 os.fsync(self._fd)
             except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EBADF):
+                if error.errno != errno.EINVAL:  # a file system that can't
                     raise
 
     def names(self) -> list[bytes]:
@@ -205,3 +224,23 @@ class Folder:
         if self._fd is None:
             return sorted(os.listdir(self._place))
         return sorted(map(os.fsencode, os.listdir(self._fd)))
+
+
+def _is_link(status: os.stat_result) -> bool:
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+def _check_folder(status: os.stat_result) -> None:
+    if _is_link(status):
+        raise OSError(errno.ELOOP, "a symbolic link")
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, "no folder")
+
+
+def _check_plain(status: os.stat_result) -> None:
+    if _is_link(status):
+        raise OSError(errno.ELOOP, "a symbolic link")
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, "a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ENXIO, "no plain file")

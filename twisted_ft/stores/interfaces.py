@@ -8,13 +8,12 @@ store of their own can run ``twisted_ft.stores.conformance`` on it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Union
 
 from zope.interface import Attribute, Interface
 
 from twisted_ft.wire.messages import Attributes, Entry
 
-Buffer = Union[bytes, memoryview]
+Buffer = bytes | memoryview
 
 
 class ISource(Interface):
@@ -22,47 +21,60 @@ class ISource(Interface):
 
     attributes: Attributes = Attribute("Its name, size, mtime, mode and version.")
 
-    def read(offset: int, size: int) -> bytes:  # type: ignore[misc, empty-body]
+    def read(offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
 
-    def check() -> None:  # type: ignore[misc]
+    def check() -> None:
         """Raise SourceChanged where the bytes are no longer those that ``attributes`` name."""
 
-    def close() -> None:  # type: ignore[misc]
+    def close() -> None:
         """Give up what is held.  May be called more than once."""
 
 
 class ISink(Interface):
     """One file on its way in: under another name, until it is published.
 
-    A sink is its name's only one: while it is open, another for the same name is Busy.
+    A sink is its name's only one: while it is open, another for the same name is Busy.  It
+    ends with the first of ``publish``, ``keep`` and ``discard``, whether that fails or not; a
+    ``keep`` or ``discard`` after that changes nothing.
     """
 
     offset: int = Attribute("Bytes kept from an earlier run; writing goes on behind them.")
 
-    def kept() -> Iterator[bytes]:  # type: ignore[misc, empty-body]
+    def kept() -> Iterator[bytes]:
         """The bytes kept from an earlier run, in pieces, for the digest."""
 
-    def write(pieces: Sequence[Buffer]) -> None:  # type: ignore[misc]
+    def write(pieces: Sequence[Buffer]) -> None:
         """Append the pieces, in order."""
 
-    def publish() -> None:  # type: ignore[misc]
-        """Make it durable and give it its name, in one step; ends the sink."""
+    def publish() -> None:
+        """Make it durable, with its time and permissions, and give it its name, in one step.
 
-    def keep() -> None:  # type: ignore[misc]
+        Of the mode only the permission bits, 0o777, are taken.  A failure keeps what there is,
+        unless that may be damaged.
+
+        :raises AlreadyExists: a file has appeared, and it may not be replaced
+        :raises FileTransferError: IsADirectory, NoSpace, ...
+        """
+
+    def keep() -> None:
         """End the sink, and keep what there is for a later run to go on from."""
 
-    def discard() -> None:  # type: ignore[misc]
+    def discard() -> None:
         """End the sink, and leave nothing of it."""
 
 
 class IStore(Interface):
     """A place for files, which have names joined by ``/`` below one root."""
 
-    def source(path: bytes) -> ISource:  # type: ignore[misc, empty-body]
-        """Open a file for reading: NotFound, IsADirectory, NotAFile, Forbidden, BadName."""
+    def source(path: bytes) -> ISource:
+        """Open a file for reading.
 
-    def sink(file: Attributes, overwrite: bool) -> ISink:  # type: ignore[misc, empty-body]
+        :raises FileTransferError: NotFound, IsADirectory, NotADirectory (for ``file/name``),
+            NotAFile, Forbidden, BadName, ...
+        """
+
+    def sink(file: Attributes, overwrite: bool) -> ISink:
         """Begin, or go on with, receiving ``file``.
 
         :param overwrite: whether a file that has the name may be replaced
@@ -72,5 +84,9 @@ class IStore(Interface):
         :raises FileTransferError: NotFound (no such folder), IsADirectory, BadName, ...
         """
 
-    def entries(path: bytes) -> Iterator[Entry]:  # type: ignore[misc, empty-body]
-        """What is in a folder, sorted by name; for a file, the file.  Partial files are not named."""
+    def entries(path: bytes) -> Iterator[Entry]:
+        """What is in a folder, sorted by name; for a file, the file.  Partial files are not named.
+
+        :raises FileTransferError: NotFound, NotADirectory, Forbidden, ...; on the call or on the
+            iterator's first step
+        """

@@ -9,12 +9,28 @@ from collections.abc import Iterator
 from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged, Unchanged
+from twisted_ft.stores import system
 from twisted_ft.stores.folder import Folder, sentences
 from twisted_ft.stores.interfaces import ISink, ISource, IStore
-from twisted_ft.stores.names import PARTIAL, components, file_components
-from twisted_ft.stores.partial import PartialFile, check_replaceable
+from twisted_ft.stores.names import (
+    PARTIAL,
+    PATH_MAX,
+    check_for_windows,
+    components,
+    file_components,
+)
+from twisted_ft.stores.partial import PartialFile, already_exists, replaceable
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes, Entry
+
+_ON_WINDOWS = os.name == "nt"
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+_TIME_MAX = 2**63 - 1
+"""Nanoseconds since 1970 that FT/1 can say; there are file systems that hold more."""
+
+
+def _mtime(status: os.stat_result) -> int:
+    return max(-_TIME_MAX, min(status.st_mtime_ns, _TIME_MAX))
 
 
 def _version(status: os.stat_result) -> bytes:
@@ -24,15 +40,14 @@ def _version(status: os.stat_result) -> bytes:
 
 @implementer(ISource)
 class LocalSource:
-    """A file of the folder, opened: see ISource."""
+    """A file of the folder, opened as ``fd``, which it closes: see ISource."""
 
-    def __init__(self, path: bytes, fd: int) -> None:
+    def __init__(self, path: bytes, fd: int, status: os.stat_result) -> None:
         self._fd = fd
-        status = os.fstat(fd)
         self.attributes = Attributes(
             path=path,
             size=status.st_size,
-            mtime=status.st_mtime_ns,
+            mtime=_mtime(status),
             mode=stat.S_IMODE(status.st_mode),
             version=_version(status),
         )
@@ -40,24 +55,23 @@ class LocalSource:
     def read(self, offset: int, size: int) -> bytes:
         """See ISource."""
         with sentences(self.attributes.path):
-            if hasattr(os, "pread"):
-                return os.pread(self._fd, size, offset)
-            os.lseek(self._fd, offset, os.SEEK_SET)
-            return os.read(self._fd, size)
+            return system.read_at(self._fd, size, offset)
 
     def check(self) -> None:
         """See ISource."""
         with sentences(self.attributes.path):
             if _version(os.fstat(self._fd)) != self.attributes.version:
                 raise SourceChanged(
-                    f"{shown(self.attributes.path)}: the file changed while it was being sent; try again"
+                    f"{shown(self.attributes.path)}: the file changed while it was being sent; "
+                    "try again"
                 )
 
     def close(self) -> None:
         """See ISource."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            with sentences(self.attributes.path):
+                os.close(fd)
 
 
 @implementer(IStore)
@@ -78,27 +92,38 @@ class LocalStore:
 
     def source(self, path: bytes) -> ISource:
         """See IStore."""
-        *folders, name = file_components(path)
+        *folders, name = _checked(file_components(path))
         with sentences(path), self._folder(folders) as folder:
-            return LocalSource(path, folder.open_file(name))
+            fd, status = folder.open_file(name)
+        return LocalSource(path, fd, status)
 
     def sink(self, file: Attributes, overwrite: bool) -> ISink:
         """See IStore."""
-        *folders, name = file_components(file.path)
-        with sentences(file.path):
+        *folders, name = _checked(file_components(file.path))
+        with sentences(b"/".join(folders)):
             folder = self._folder(folders)
+        with sentences(file.path):
             try:
-                check_replaceable(folder, name, file.path, overwrite=True)
-                self._check_unchanged(folder, name, file)
-                check_replaceable(folder, name, file.path, overwrite)
+                self._check_wanted(folder, name, file, overwrite)
                 return PartialFile(folder, name, file, overwrite)
             except BaseException:
                 folder.close()
                 raise
 
+    @staticmethod
+    def _check_wanted(folder: Folder, name: bytes, file: Attributes, overwrite: bool) -> None:
+        standing = replaceable(folder, name, file.path)
+        if standing is None:
+            return
+        same = (standing.st_size, _mtime(standing)) == (file.size, file.mtime)
+        if same and stat.S_ISREG(standing.st_mode):
+            raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
+        if not overwrite:
+            raise already_exists(file.path)
+
     def entries(self, path: bytes) -> Iterator[Entry]:
-        """See IStore."""
-        names = components(path)
+        """See IStore; a name for which a path has no room left isn't named."""
+        names = _checked(components(path))
         with sentences(path):
             if names:
                 with self._folder(names[:-1]) as parent:
@@ -108,27 +133,24 @@ class LocalStore:
                     return
             with self._folder(names) as folder:
                 for name in folder.names():
-                    if PARTIAL.fullmatch(name):
+                    below = path + b"/" + name if path else name
+                    if PARTIAL.fullmatch(name) or len(below) > PATH_MAX:
                         continue
                     try:
                         status = folder.stat(name)
                     except FileNotFoundError:  # removed since
                         continue
-                    yield _entry(path + b"/" + name if path else name, status)
+                    yield _entry(below, status)
 
     def _folder(self, names: list[bytes]) -> Folder:
         with Folder.root(self.root) as root:
             return root.below(names)
 
-    @staticmethod
-    def _check_unchanged(folder: Folder, name: bytes, file: Attributes) -> None:
-        try:
-            status = folder.stat(name)
-        except FileNotFoundError:
-            return
-        same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime)
-        if same and stat.S_ISREG(status.st_mode):
-            raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
+
+def _checked(names: list[bytes]) -> list[bytes]:
+    if _ON_WINDOWS:
+        check_for_windows(names)
+    return names
 
 
 def _entry(path: bytes, status: os.stat_result) -> Entry:
@@ -136,9 +158,6 @@ def _entry(path: bytes, status: os.stat_result) -> Entry:
         path=path,
         kind=_KINDS.get(stat.S_IFMT(status.st_mode), "other"),
         size=status.st_size,
-        mtime=status.st_mtime_ns,
+        mtime=_mtime(status),
         mode=stat.S_IMODE(status.st_mode),
     )
-
-
-_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}

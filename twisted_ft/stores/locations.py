@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from twisted_ft.errors import BadName, NotFound
+from twisted_ft.errors import BadName, IsADirectory, NotFound
 from twisted_ft.stores.folder import sentences
 from twisted_ft.stores.names import file_components
 from twisted_ft.terminal import shown
@@ -19,6 +19,7 @@ def destination(dest: str, remote: bytes) -> tuple[str, str]:
     """
     if not dest:
         raise BadName("the destination is empty; write . for the current folder")
+    _check_nul(dest)
     with sentences(os.fsencode(dest)):
         if dest.endswith(("/", os.sep)):
             os.makedirs(dest, exist_ok=True)
@@ -26,9 +27,7 @@ def destination(dest: str, remote: bytes) -> tuple[str, str]:
             return dest, os.fsdecode(file_components(remote)[-1])
     folder, name = os.path.split(dest)
     if not os.path.isdir(folder or "."):
-        raise NotFound(
-            f"{shown(dest)}: there is no folder {shown(folder)}; end it with / to have it made"
-        )
+        raise NotFound(f"{shown(dest)}: there is no folder {shown(folder)}; make it first")
     return folder or ".", name
 
 
@@ -36,7 +35,15 @@ def origin(path: str) -> tuple[str, str]:
     """Where an upload comes from: a folder and a name; the user's own links are followed."""
     if not path:
         raise BadName("no file is named")
+    _check_nul(path)
     with sentences(os.fsencode(path)):
         real = os.path.realpath(path, strict=True)
     folder, name = os.path.split(real)
-    return folder, name or "."
+    if not name:
+        raise IsADirectory(f"{shown(path)}: this is a folder")
+    return folder, name
+
+
+def _check_nul(path: str) -> None:
+    if "\0" in path:
+        raise BadName(f"{shown(path)}: a name can't hold a NUL byte")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from threading import RLock
 
 from blake3 import blake3
 from zope.interface import implementer
@@ -30,7 +32,7 @@ class MemoryFile:
     mtime: int = 0
     mode: int = 0o644
 
-    @property
+    @cached_property
     def version(self) -> bytes:
         """A name for this state: equal for equal bytes."""
         return blake3(self.content).digest()[:16]
@@ -38,12 +40,11 @@ class MemoryFile:
 
 @dataclass
 class _Partial:
-    """What has arrived of one state of a file, and whether someone is at it."""
+    """What has arrived of one state of a file."""
 
     size: int
     version: bytes
     content: bytearray = field(default_factory=bytearray)
-    open: bool = False
 
 
 @implementer(ISource)
@@ -75,7 +76,7 @@ class MemorySink:
     ) -> None:
         self._store, self._file, self._overwrite = store, file, overwrite
         self._partial = partial
-        partial.open = True
+        self._ended = False
         self.offset = len(partial.content)
 
     def kept(self) -> Iterator[bytes]:
@@ -90,25 +91,36 @@ class MemorySink:
 
     def publish(self) -> None:
         """See ISink."""
-        try:
-            self._store.check_replaceable(self._file.path, self._overwrite)
-        finally:
-            self._partial.open = False
-        content = bytes(self._partial.content)
-        self._store.files[self._file.path] = MemoryFile(
-            content, self._file.mtime, self._file.mode & 0o777
-        )
-        self._store.partials.pop(self._file.path, None)
+        path, content = self._file.path, bytes(self._partial.content)
+        with self._store.lock:
+            try:
+                self._store.check_replaceable(path, self._overwrite)
+                self._store.files[path] = MemoryFile(
+                    content, self._file.mtime, self._file.mode & 0o777
+                )
+                self._store.partials.pop(path, None)
+            finally:
+                self._end()
 
     def keep(self) -> None:
-        """See ISink."""
-        self._partial.open = False
+        """See ISink; where nothing has arrived, nothing is left."""
+        if self._partial.content:
+            self._end()
+        else:
+            self.discard()
 
     def discard(self) -> None:
         """See ISink."""
-        if self._partial.open:
-            self._partial.open = False
-            self._store.partials.pop(self._file.path, None)
+        with self._store.lock:
+            if not self._ended:
+                self._store.partials.pop(self._file.path, None)
+                self._end()
+
+    def _end(self) -> None:
+        with self._store.lock:
+            if not self._ended:
+                self._ended = True
+                self._store.receiving.remove(self._file.path)
 
 
 @implementer(IStore)
@@ -129,47 +141,53 @@ class MemoryStore:
             for path, file in (files or {}).items()
         }
         self.partials: dict[bytes, _Partial] = {}
-        self._made = set(folders)
+        self.receiving: set[bytes] = set()
+        """the names that have an open sink"""
+        self.lock = RLock()
+        """held for each look at the dictionaries, as calls come from several threads"""
+        self._made = frozenset(folders)
 
     def source(self, path: bytes) -> ISource:
         """See IStore."""
-        file_components(path)
-        file = self.files.get(path)
-        if file is not None:
-            return MemorySource(path, file)
-        if path in self._folders():
-            raise IsADirectory(f"{shown(path)}: this is a folder")
-        self._check_parents(path)
+        names = file_components(path)
+        with self.lock:
+            file = self.files.get(path)
+            if file is not None:
+                return MemorySource(path, file)
+            if self._is_folder(path):
+                raise IsADirectory(f"{shown(path)}: this is a folder")
+            self._check_folders(names[:-1])
         raise NotFound(f"{shown(path)}: there is no such file or folder")
 
     def sink(self, file: Attributes, overwrite: bool) -> ISink:
         """See IStore."""
-        file_components(file.path)
-        self._check_parents(file.path)
-        self.check_replaceable(file.path, overwrite=True)
-        known = self.files.get(file.path)
-        if known is not None and (len(known.content), known.mtime) == (file.size, file.mtime):
-            raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
-        self.check_replaceable(file.path, overwrite)
-        return MemorySink(self, file, self._partial_for(file), overwrite)
+        names = file_components(file.path)
+        with self.lock:
+            self._check_folders(names[:-1])
+            known = self.files.get(file.path)
+            if known is not None and (len(known.content), known.mtime) == (file.size, file.mtime):
+                raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
+            self.check_replaceable(file.path, overwrite)
+            return MemorySink(self, file, self._partial_for(file), overwrite)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore."""
-        components(path)
-        if path in self.files:
-            yield self._entry(path)
-            return
-        self._check_parents(path)
-        folders = self._folders()
-        if path and path not in folders:
-            raise NotFound(f"{shown(path)}: there is no such file or folder")
-        for each in sorted(folders | set(self.files)):
-            if each and _parent(each) == path:
-                yield self._entry(each)
+        names = components(path)
+        with self.lock:
+            if path in self.files:
+                return iter([self._entry(path)])
+            self._check_folders(names)
+            before = path + b"/" if path else b""
+            below = {
+                each[len(before) :].partition(b"/")[0]
+                for each in (*self.files, *self._made)
+                if each.startswith(before)
+            }
+            return iter([self._entry(before + name) for name in sorted(below)])
 
     def check_replaceable(self, path: bytes, overwrite: bool) -> None:
         """Whether a file may take this name: IsADirectory, AlreadyExists."""
-        if path in self._folders():
+        if self._is_folder(path):
             raise IsADirectory(
                 f"{shown(path)}: this is a folder; end the name with / to put a file into it"
             )
@@ -179,12 +197,13 @@ class MemoryStore:
             )
 
     def _partial_for(self, file: Attributes) -> _Partial:
-        partial = self.partials.get(file.path)
-        if partial is not None and partial.open:
+        if file.path in self.receiving:
             raise Busy(
                 f"{shown(file.path)}: another transfer to this name is under way; "
                 "try again when it has ended"
             )
+        self.receiving.add(file.path)
+        partial = self.partials.get(file.path)
         if partial is None or (partial.size, partial.version) != (file.size, file.version):
             partial = self.partials[file.path] = _Partial(file.size, file.version)
         return partial
@@ -195,23 +214,17 @@ class MemoryStore:
             return Entry(path, "directory", 0, 0, 0o755)
         return Entry(path, "file", len(file.content), file.mtime, file.mode)
 
-    def _folders(self) -> set[bytes]:
-        folders = {b""}
-        for path in {*self._made, *map(_parent, self.files)}:
-            while path:
-                folders.add(path)
-                path = _parent(path)
-        return folders
+    def _is_folder(self, path: bytes) -> bool:
+        below = path + b"/"
+        return path in self._made or any(
+            each.startswith(below) for each in (*self.files, *self._made)
+        )
 
-    def _check_parents(self, path: bytes) -> None:
-        parent = _parent(path)
-        while parent and parent not in self._folders():
-            if parent in self.files:
+    def _check_folders(self, names: list[bytes]) -> None:
+        """Whether each of ``names`` is a folder in the one before: NotFound, NotADirectory."""
+        for depth in range(1, len(names) + 1):
+            path = b"/".join(names[:depth])
+            if path in self.files:
                 raise NotADirectory(f"{shown(path)}: a part of this path is no folder")
-            if _parent(parent) in self._folders():
+            if not self._is_folder(path):
                 raise NotFound(f"{shown(path)}: there is no such file or folder")
-            parent = _parent(parent)
-
-
-def _parent(path: bytes) -> bytes:
-    return path.rpartition(b"/")[0]

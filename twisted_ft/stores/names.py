@@ -12,25 +12,33 @@ NAME_MAX = 255
 PATH_MAX = 4096
 """Bytes in a whole path (PATH_MAX on Linux)."""
 
-PARTIAL = re.compile(rb"\.ft-[0-9a-f]{32}\.(part|from)")
-"""The names of files that are still on their way in; reserved."""
+PARTIAL = re.compile(rb"\.ft-[0-9a-f]{32}\.(part|from)", re.IGNORECASE)
+"""The names of files that are still on their way in; reserved, in any case of letters, as there
+are file systems that don't tell them apart."""
+
+_NOT_ON_WINDOWS = re.compile(
+    rb'[\x01-\x1f<>:"|?*\\]'
+    rb"|[. ]\Z"
+    rb"|\A(con|prn|aux|nul|conin\$|conout\$|(com|lpt)([0-9]|\xc2[\xb9\xb2\xb3])) *(\.|\Z)",
+    re.IGNORECASE,
+)
 
 
 def components(path: bytes) -> list[bytes]:
     """The names in ``path``, outermost first; none for the root itself.
 
-    :raises BadName: the path is absolute, climbs out, is too long, or isn't plain
+    :raises BadName: the path is absolute, climbs out, is too long, isn't plain, or reserved
     """
     if not path:
         return []
+    if len(path) > PATH_MAX:
+        raise BadName(f"{shown(path[:40])}...: a path has at most {PATH_MAX} bytes")
     if b"\0" in path:
         raise BadName(f"{shown(path)}: a name can't hold a NUL byte")
     if path.startswith(b"/"):
         raise BadName(
             f"{shown(path)}: names are relative to the served folder; leave the first / out"
         )
-    if len(path) > PATH_MAX:
-        raise BadName(f"{shown(path[:40])}...: a path has at most {PATH_MAX} bytes")
     names = path.split(b"/")
     for name in names:
         _check(name, path)
@@ -40,14 +48,29 @@ def components(path: bytes) -> list[bytes]:
 def file_components(path: bytes) -> list[bytes]:
     """The names in ``path``, which is to name a file: at least one.
 
-    :raises BadName: as for ``components``, or nothing is named, or the name is reserved
+    :raises BadName: as for ``components``, or nothing is named
     """
     names = components(path)
     if not names:
         raise BadName("no file is named")
-    if PARTIAL.fullmatch(names[-1]):
-        raise BadName(f"{shown(path)}: this name is reserved for files that are still on their way")
     return names
+
+
+def check_for_windows(names: list[bytes]) -> None:
+    """Refuse what Windows takes for something else than one name.
+
+    That is other separators, drives and streams, devices, and ends that it strips off ("Naming
+    Files, Paths, and Namespaces", learn.microsoft.com), and what isn't UTF-8 (PEP 529).
+
+    :raises BadName: one of ``names`` is such
+    """
+    for name in names:
+        if _NOT_ON_WINDOWS.search(name):
+            raise BadName(f"{shown(name)}: Windows can't hold a file of this name")
+        try:
+            name.decode()
+        except UnicodeDecodeError:
+            raise BadName(f"{shown(name)}: Windows can't hold a name that isn't UTF-8") from None
 
 
 def _check(name: bytes, path: bytes) -> None:
@@ -59,3 +82,5 @@ def _check(name: bytes, path: bytes) -> None:
         raise BadName(
             f"{shown(name[:40])}...: a name has at most {NAME_MAX} bytes, not {len(name)}"
         )
+    if PARTIAL.fullmatch(name):
+        raise BadName(f"{shown(path)}: this name is reserved for files that are still on their way")

@@ -19,22 +19,16 @@ from blake3 import blake3
 from zope.interface import implementer
 
 from twisted_ft.errors import AlreadyExists, Busy, IsADirectory, NotAFile
+from twisted_ft.stores import system
 from twisted_ft.stores.folder import Folder, sentences
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-    import msvcrt
-
 _PIECE = 1 << 20
-_LOCKED_BYTE = 1 << 62
-"""Where Windows, whose locks keep others from reading, has its lock: behind any file's end."""
-_IOV_MAX = 1024
-"""Buffers that writev(2) takes at once (IOV_MAX on Linux)."""
+"""Bytes in one piece of what was kept."""
+_OWNER = 0o600
+"""The permissions without which a partial file couldn't be carried on."""
 
 
 def partial_names(name: bytes) -> tuple[bytes, bytes]:
@@ -43,72 +37,56 @@ def partial_names(name: bytes) -> tuple[bytes, bytes]:
     return stem + b".part", stem + b".from"
 
 
-def _lock(fd: int) -> bool:
-    """Take the lock without waiting; False where someone has it."""
-    try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
-def _write_all(fd: int, pieces: Sequence[Buffer]) -> None:
-    """Append the pieces, without joining them where the platform has writev(2)."""
-    if not hasattr(os, "writev"):
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(fd, view) :]
-        return
-    left = list(pieces)
-    while left:
-        written = os.writev(fd, left[:_IOV_MAX])
-        while left and written >= len(left[0]):
-            written -= len(left.pop(0))
-        if written:
-            left[0] = memoryview(left[0])[written:]
-
-
 @implementer(ISink)
 class PartialFile:
-    """The sink of a folder: see ISink, and the module's docstring."""
+    """The sink of a folder: see ISink, and the module's docstring.
+
+    :param folder: is closed when the sink ends
+    :raises Busy: another sink of this name is open, here or in another process
+    :raises OSError: it can't be made, and ``folder`` is still open
+    """
 
     def __init__(self, folder: Folder, name: bytes, file: Attributes, overwrite: bool) -> None:
         self._folder = folder
         self._name = name
         self._file = file
+        self._mode = file.mode & 0o777
         self._overwrite = overwrite
         self._part, self._record = partial_names(name)
         self._fd = self._open_locked()
         try:
             self.offset = self._kept_size()
         except BaseException:
-            self._close()
+            self.keep()
             raise
 
     def _open_locked(self) -> int:
         while True:
             fd = self._folder.open_partial(self._part)
-            if not _lock(fd):
+            try:
+                if self._lock(fd):
+                    return fd
+            except BaseException:
                 os.close(fd)
-                raise Busy(
-                    f"{shown(self._file.path)}: another transfer to this name is under way; "
-                    "try again when it has ended"
-                )
-            if self._is_current(fd):
-                return fd
+                raise
             os.close(fd)
 
-    def _is_current(self, fd: int) -> bool:
-        """Whether what was locked still has its name, and wasn't published meanwhile."""
+    def _lock(self, fd: int) -> bool:
+        """Lock the partial file; False where ``fd`` isn't it, and it is to be opened again."""
+        if not system.lock(fd):
+            raise Busy(
+                f"{shown(self._file.path)}: another transfer to this name is under way; "
+                "try again when it has ended"
+            )
+        status = os.fstat(fd)
         try:
-            return os.path.samestat(os.fstat(fd), self._folder.stat(self._part))
+            current = os.path.samestat(status, self._folder.stat(self._part))
         except FileNotFoundError:
+            current = False
+        if current and status.st_nlink > 1:  # published, but killed before it lost this name
+            self._folder.remove(self._part)
             return False
+        return current
 
     def _kept_size(self) -> int:
         """How much of this very state of the file is here; what is of another is dropped."""
@@ -124,54 +102,64 @@ class PartialFile:
 
     def kept(self) -> Iterator[bytes]:
         """See ISink."""
-        with open(os.dup(self._fd), "rb", buffering=0) as file:
-            file.seek(0)
-            left = self.offset
-            while left and (piece := file.read(min(_PIECE, left))):
-                left -= len(piece)
-                yield piece
+        position = 0
+        while position < self.offset:
+            with sentences(self._file.path):
+                piece = system.read_at(self._fd, min(_PIECE, self.offset - position), position)
+            if not piece:
+                return
+            position += len(piece)
+            yield piece
 
     def write(self, pieces: Sequence[Buffer]) -> None:
         """See ISink."""
         with sentences(self._file.path):
-            _write_all(self._fd, pieces)
+            system.write_all(self._fd, pieces)
 
     def publish(self) -> None:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
         with sentences(self._file.path):
             try:
                 self._complete()
-                self._check_replaceable()
-                if fcntl is None:  # Windows can't rename what is open
-                    os.close(self._fd)
-                    self._fd = -1
-                self._rename()
-                self._folder.remove(self._record)
+                standing = replaceable(self._folder, self._name, self._file.path)
+                if standing is not None and not self._overwrite:
+                    raise already_exists(self._file.path)
+                self._give_name()
                 self._folder.sync()
             finally:
                 self._close()
 
     def _complete(self) -> None:
-        """Time and permissions first, so that the real name never has others; then to the disk."""
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, self._file.mode & 0o777)
-        self._folder.set_times(self._part, self._file.mtime)
-        os.fsync(self._fd)
+        """Time and permissions first, so that the real name never has others; then to the disk.
 
-    def _check_replaceable(self) -> None:
-        """Only a file, or a link in a file's place, is replaced."""
-        check_replaceable(self._folder, self._name, self._file.path, self._overwrite)
+        The owner's own permissions wait: without them nobody could carry on, were this the end.
+        """
+        system.set_mode(self._fd, self._mode | _OWNER)
+        self._folder.set_times(self._part, self._fd, self._file.mtime)
+        try:
+            os.fsync(self._fd)
+        except OSError:  # and what was not written may seem to be, from here on (fsync(2))
+            self.discard()
+            raise
 
-    def _rename(self) -> None:
+    def _give_name(self) -> None:
+        self._folder.remove(self._record)
+        if not system.MOVES_OPEN_FILES:
+            self._close_file()
         if self._overwrite:
             self._folder.replace(self._part, self._name)
         else:
-            self._folder.link(self._part, self._name)
-            self._folder.remove(self._part)
+            self._folder.rename_new(self._part, self._name)
+        if self._fd >= 0 and self._mode & _OWNER != _OWNER:
+            system.set_mode(self._fd, self._mode)
+            os.fsync(self._fd)
 
     def keep(self) -> None:
-        """See ISink."""
-        self._close()
+        """See ISink; where nothing has arrived, nothing is left."""
+        with sentences(self._file.path):
+            if self._fd >= 0 and not os.fstat(self._fd).st_size:
+                self.discard()
+            self._close()
 
     def discard(self) -> None:
         """See ISink."""
@@ -179,35 +167,43 @@ class PartialFile:
             with sentences(self._file.path):
                 try:
                     self._folder.remove(self._record)
+                    if not system.MOVES_OPEN_FILES:
+                        self._close_file()
                     self._folder.remove(self._part)
                 finally:
                     self._close()
 
     def _close(self) -> None:
+        try:
+            self._close_file()
+        finally:
+            self._folder.close()
+
+    def _close_file(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._folder.close()
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
 
-def check_replaceable(folder: Folder, name: bytes, path: bytes, overwrite: bool) -> None:
-    """Whether a file may take the place of what has ``name``.
+def replaceable(folder: Folder, name: bytes, path: bytes) -> os.stat_result | None:
+    """What a file called ``name`` would take the place of: a file or a link, or nothing.
 
     :raises IsADirectory: a folder is never replaced
     :raises NotAFile: nor is a FIFO, a device or a socket
-    :raises AlreadyExists: there is a file, and ``overwrite`` is false
     """
     try:
-        mode = folder.stat(name).st_mode
+        status = folder.stat(name)
     except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectory(
             f"{shown(path)}: this is a folder; end the name with / to put a file into it"
         )
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         raise NotAFile(f"{shown(path)}: this is no file, and is not replaced")
-    if not overwrite:
-        raise AlreadyExists(
-            f"{shown(path)}: there is a file of this name, and it may not be replaced"
-        )
+    return status
+
+
+def already_exists(path: bytes) -> AlreadyExists:
+    """The failure where a file may not be replaced."""
+    return AlreadyExists(f"{shown(path)}: there is a file of this name, and it may not be replaced")

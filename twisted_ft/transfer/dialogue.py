@@ -75,6 +75,11 @@ class Dialogue:
             self.failure = error
             self._wake()
 
+    def check(self) -> None:
+        """Raise what has ended the dialogue while nobody was hearing, if anything has."""
+        if self.failure is not None:
+            raise self.failure
+
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.stores.interfaces import Buffer, ISink
-from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.stores.interfaces import Buffer
+from twisted_ft.transfer.protocol import as_error
 from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.runtime import Runtime
 
-HIGH_WATER = 1 << 21
+T = TypeVar("T")
+
+BATCH = 1 << 20
+"""Bytes that are gathered before a thread writes them; what is less waits for the rest."""
+HIGH_WATER = 2 * BATCH
 """Bytes that may wait for the disk; past them the transport isn't read."""
-LOW_WATER = 1 << 19
+LOW_WATER = BATCH
 """Bytes below which it is read again."""
+
+
+class Intake(Protocol):
+    """What an Inflow asks of the connection that it takes from."""
+
+    runtime: Runtime
+
+    def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+        """Call what may block."""
+
+    def pause_reading(self) -> None:
+        """Take nothing more off the transport until ``resume_reading``; calls are counted."""
+
+    def resume_reading(self) -> None:
+        """The counterpart of ``pause_reading``."""
+
+
+class Outlet(Protocol):
+    """What an Inflow asks of a sink, or of anything else that it may write to: see ISink."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes kept from an earlier run."""
+
+    def kept(self) -> Iterator[bytes]:
+        """The bytes kept from an earlier run."""
+
+    def write(self, pieces: Sequence[Buffer]) -> None:
+        """Append the pieces, in order.  Blocks."""
 
 
 class Inflow:
@@ -28,8 +63,8 @@ class Inflow:
 
     def __init__(
         self,
-        protocol: FileTransferProtocol,
-        sink: ISink,
+        protocol: Intake,
+        sink: Outlet,
         limit: RateLimit | None,
         on_failure: Callable[[FileTransferError], None],
     ) -> None:
@@ -56,16 +91,15 @@ class Inflow:
             self._protocol.pause_reading()
         if self._limit is not None:
             self._pace(self._limit, len(piece))
-        if not self._busy:
+        if self._waiting >= BATCH and not self._busy:
             self._write_gathered()
 
     def at_rest(self) -> Deferred[None]:
         """Fires when everything that was taken is written and hashed, or never will be."""
         rest: Deferred[None] = Deferred()
-        if self._busy:
-            self._at_rest.append(rest)
-        else:
-            rest.callback(None)
+        self._at_rest.append(rest)
+        if not self._busy:
+            self._go_on()
         return rest
 
     def digest(self) -> bytes:
@@ -97,13 +131,19 @@ class Inflow:
         self._waiting -= written
         if self._waiting <= LOW_WATER:
             self._resume()
-        if self._pieces:
+        self._busy = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Write what has gathered, where it is enough or the last; else have a rest."""
+        if self._waiting >= BATCH or (self._pieces and self._at_rest):
             self._write_gathered()
         else:
             self._rest()
 
     def _fail(self, reason: Failure) -> None:
         self._failed = True
+        self._busy = False
         self._pieces.clear()
         self._resume()
         self._on_failure(as_error(reason))
@@ -115,7 +155,6 @@ class Inflow:
             self._protocol.resume_reading()
 
     def _rest(self) -> None:
-        self._busy = False
         waiting, self._at_rest = self._at_rest, []
         for each in waiting:
             each.callback(None)

@@ -23,7 +23,7 @@ _TLS_REASONS = {
 
 def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
     """The failure to tell whoever still waits for something on the connection."""
-    if reason.type.__module__.partition(".")[0] in _TLS_MODULES:
+    if type(reason.value).__module__.partition(".")[0] in _TLS_MODULES:
         return _tls_failure(reason)
     if not conversation.is_open and reason.check(ConnectionDone, ConnectionLost):
         if conversation.side is Side.CLIENT:
@@ -38,7 +38,7 @@ def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
 
 
 def _tls_failure(reason: Failure) -> Untrusted:
-    if reason.type.__name__ == "VerificationError":
+    if type(reason.value).__name__ == "VerificationError":
         return Untrusted("the server's certificate is for another name than the URL's host")
     text = str(reason.value)
     for known, sentence in _TLS_REASONS.items():

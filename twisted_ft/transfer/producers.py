@@ -8,25 +8,33 @@ for the disk on the reactor's thread.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from blake3 import blake3
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IPullProducer
+from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer
 from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError, SourceChanged
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.terminal import shown
+from twisted_ft.transfer.outcome import Course
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.rate import RateLimit
 
-PIECE = 1 << 18
-"""Bytes read, hashed and written at once."""
-FRAME = 4 * PIECE
-"""Bytes in a DATA frame.  Only the piece behind its header is joined with other bytes on the
-transport; a frame that has begun must be filled, so a longer one is slower to stop."""
+PIECE = 1 << 20
+"""Bytes read, hashed and written at once, at most: one DATA frame.  ``docs/performance.md``
+has the figures that chose it."""
+_SLICE = 0.1
+"""Seconds' worth of bytes in a piece, where the rate is limited; a slow body is never silent."""
+_LEAST_PIECE = 1 << 10
+
+
+def piece_size(rate: float | None) -> int:
+    """Bytes in a piece of a body that is sent at ``rate`` bytes a second at most."""
+    if rate is None:
+        return PIECE
+    return max(_LEAST_PIECE, min(PIECE, int(rate * _SLICE)))
 
 
 class ReadAhead:
@@ -40,7 +48,6 @@ class ReadAhead:
         self._position = offset
         self._digest = blake3()
         self._ready = b""
-        self.failure: FileTransferError | None = None
 
     @property
     def left(self) -> int:
@@ -55,57 +62,42 @@ class ReadAhead:
         """Hash what lies before the body, which the receiver has.  Blocks."""
         position, end = 0, self._position
         while position < end:
-            piece = self._source.read(position, min(FRAME, end - position))
-            if not piece:
-                raise self._shrunk()
+            piece = self._read(position, min(PIECE, end - position))
             self._digest.update(piece)
             position += len(piece)
 
-    def fill(self) -> None:
-        """Read and hash the next piece.  Blocks.
-
-        Where it can't be read, ``failure`` says why, and zeros stand in for it: a frame that
-        has begun must be filled.
-        """
-        wanted = min(PIECE, self.left)
-        piece = self._read(wanted)
-        self._position += wanted
-        self._digest.update(piece)
-        self._ready = piece
+    def fill(self, size: int) -> None:
+        """Read and hash the next piece, of up to ``size`` bytes.  Blocks."""
+        self._ready = self._read(self._position, min(size, self.left))
+        self._position += len(self._ready)
+        self._digest.update(self._ready)
 
     def read(self, size: int) -> bytes:
         """The piece that is ready, which FileSender asks for; nothing at the end."""
         piece, self._ready = self._ready, b""
         return piece
 
-    def _read(self, wanted: int) -> bytes:
-        if self.failure is None:
-            try:
-                piece = self._source.read(self._position, wanted)
-            except FileTransferError as error:
-                self.failure = error
-                piece = b""
-            if len(piece) == wanted:
-                return piece
-            self.failure = self.failure or self._shrunk()
-        return bytes(wanted)
-
-    def _shrunk(self) -> SourceChanged:
-        path = shown(self._source.attributes.path)
-        return SourceChanged(f"{path}: the file became shorter while it was being sent; try again")
+    def _read(self, position: int, size: int) -> bytes:
+        piece = self._source.read(position, size)
+        if len(piece) < size:
+            raise SourceChanged(
+                f"{shown(self._source.attributes.path)}: the file became shorter "
+                "while it was being sent; try again"
+            )
+        return piece
 
 
 @implementer(IConsumer)
 class DataFrames:
-    """A consumer that puts what FileSender writes into DATA frames of one exchange."""
+    """A consumer that sends what FileSender writes as DATA frames of one exchange."""
 
-    def __init__(self, protocol: FileTransferProtocol, exchange: int, length: int) -> None:
+    def __init__(self, protocol: FileTransferProtocol, exchange: int) -> None:
         self._protocol, self._exchange = protocol, exchange
-        self._left = length
-        self.frame_left = 0
-        self.producer: IPullProducer | None = None
+        self.producer: IProducer | None = None
+        self.written = 0
+        """bytes, so far"""
 
-    def registerProducer(self, producer: IPullProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """See IConsumer."""
         self.producer = producer
 
@@ -115,81 +107,63 @@ class DataFrames:
 
     def write(self, data: bytes) -> None:
         """See IConsumer."""
-        begins = 0
-        if not self.frame_left:
-            begins = self.frame_left = min(FRAME, self._left)
-        self.frame_left -= len(data)
-        self._left -= len(data)
-        self._protocol.write_body(self._exchange, begins, data)
+        self._protocol.send_data(self._exchange, data)
+        self.written += len(data)
 
 
-class BodyProducer:
-    """Sends the body of one exchange.
+async def send_body(
+    protocol: FileTransferProtocol,
+    exchange: int,
+    source: ISource,
+    offset: int,
+    course: Course,
+    check: Callable[[], None],
+) -> bytes:
+    """Send the body of one exchange; the digest of the whole file, 32 bytes.
 
     :param offset: where the receiver goes on from
-    :param limit: a limit on its rate, if any
-    :param on_sent: is told how many bytes each piece has, once it is on the transport
+    :param course: is told of each piece, and may have a limit on the rate
+    :param check: is called before each piece, and raises what there is to stop for
+    :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """
+    body = ReadAhead(source, offset)
+    if offset:
+        await protocol.in_thread(body.hash_before)
+    if body.left:
+        await _send_pieces(protocol, exchange, body, course, check)
+    await protocol.in_thread(source.check)
+    return body.digest()
 
-    def __init__(
-        self,
-        protocol: FileTransferProtocol,
-        exchange: int,
-        source: ISource,
-        offset: int,
-        limit: RateLimit | None,
-        on_sent: Callable[[int], None],
-    ) -> None:
-        self._protocol, self._exchange = protocol, exchange
-        self._source, self._limit, self._on_sent = source, limit, on_sent
-        self._body = ReadAhead(source, offset)
-        self._frames = DataFrames(protocol, exchange, self._body.left)
-        self._offset = offset
 
-    async def send(self, stopped: Callable[[], FileTransferError | None]) -> bytes:
-        """Send all of it; the digest of the whole file, 32 bytes.
-
-        :param stopped: a reason to stop, asked for between frames
-        :raises FileTransferError: that reason, or why the source can't be read to its end;
-            the frame that had begun has been filled
-        """
-        in_thread = self._protocol.in_thread
-        if self._offset:
-            await in_thread(self._body.hash_before)
-        if self._body.left:
-            filling = in_thread(self._body.fill)
-            await self._protocol.body_turn(self._exchange)
-            await self._send_pieces(filling, stopped)
-        await in_thread(self._source.check)
-        return self._body.digest()
-
-    async def _send_pieces(
-        self, filling: Deferred[None], stopped: Callable[[], FileTransferError | None]
-    ) -> None:
-        sender = FileSender()
-        sender.CHUNK_SIZE = PIECE
-        sender.beginFileTransfer(self._body, self._frames)
+async def _send_pieces(
+    protocol: FileTransferProtocol,
+    exchange: int,
+    body: ReadAhead,
+    course: Course,
+    check: Callable[[], None],
+) -> None:
+    """Have FileSender send a piece whenever the transport takes one; meanwhile read the next."""
+    size = piece_size(course.limit.rate if course.limit is not None else None)
+    frames = DataFrames(protocol, exchange)
+    sender = FileSender()
+    sender.CHUNK_SIZE = size
+    sender.beginFileTransfer(body, frames)
+    filling = protocol.in_thread(body.fill, size)
+    try:
+        await protocol.body_turn(exchange)
         more = True
         while more:
             await filling
-            await self._protocol.writable()
-            self._stop_between_frames(stopped)
-            size = len(self._body._ready)
-            cast(IPullProducer, self._frames.producer).resumeProducing()
-            more = self._body.left > 0
+            await protocol.writable()
+            check()
+            before = frames.written
+            cast(IPullProducer, frames.producer).resumeProducing()
+            sent = frames.written - before
+            more = body.left > 0
             if more:
-                filling = self._protocol.in_thread(self._body.fill)
-            self._on_sent(size)
-            await self._pace(size)
-
-    def _stop_between_frames(self, stopped: Callable[[], FileTransferError | None]) -> None:
-        reason = stopped() or self._body.failure
-        if reason is not None and not self._frames.frame_left:
-            raise reason
-
-    async def _pace(self, size: int) -> None:
-        if self._limit is not None:
-            runtime = self._protocol.runtime
-            wait = self._limit.take(size, runtime.now())
-            if wait > 0:
-                await runtime.sleep(wait)
+                filling = protocol.in_thread(body.fill, size)
+            course.moves(sent)
+            await protocol.pace(course.limit, sent)
+    finally:
+        with suppress(FileTransferError):  # a source isn't closed while it is being read
+            await filling

@@ -33,6 +33,7 @@ from twisted_ft.errors import (
     error_for,
 )
 from twisted_ft.transfer.loss import why_lost
+from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
@@ -105,6 +106,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     """
 
     log = Logger()
+    transport: Any
 
     def __init__(
         self, side: Side, conversation: Conversation, policy: Policy, runtime: Runtime
@@ -128,7 +130,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     @property
     def peer(self) -> str:
         """The other end's address, for logs."""
-        address = self.transport.getPeer() if self.transport is not None else None
+        address = self.transport.getPeer()
         host = getattr(address, "host", None)
         return f"{host}:{address.port}" if host else str(getattr(address, "name", address))
 
@@ -140,11 +142,10 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
     def connectionMade(self) -> None:
         """Greet, and begin to wait for the other side's greeting."""
-        transport = self.transport
-        if hasattr(transport, "setTcpNoDelay"):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
-        transport.registerProducer(self, True)
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
         if self.side is Side.CLIENT:
             self._write(self.conversation.hello())
         self._watch()
@@ -267,13 +268,19 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         for exchange in [each for each in self._turns if self.conversation.may_send_body(each)]:
             self._turns.pop(exchange).callback(None)
 
-    def write_body(self, exchange: int, frame: int, piece: bytes) -> None:
-        """Send a piece of a body; ``frame`` is the length of the DATA frame it begins, or 0."""
+    def send_data(self, exchange: int, piece: bytes) -> None:
+        """Send a piece of a body, as one DATA frame."""
         if self._ending is not None:
             raise self._ending
-        if frame:
-            self.transport.write(self.conversation.data_header(exchange, frame))
-        self.transport.write(piece)
+        header = self.conversation.data_header(exchange, len(piece))
+        self.transport.writeSequence((header, piece))
+
+    async def pace(self, limit: RateLimit | None, size: int) -> None:
+        """Wait as long as ``limit`` demands of who has just moved ``size`` bytes."""
+        if limit is not None:
+            wait = limit.take(size, self.runtime.now())
+            if wait > 0:
+                await self.runtime.sleep(wait)
 
     def writable(self) -> Deferred[None]:
         """Fires when the transport takes more."""
@@ -402,4 +409,4 @@ def as_error(reason: Failure) -> FileTransferError:
     if reason.check(CancelledError):
         return Cancelled("the transfer was cancelled")
     FileTransferProtocol.log.failure("a transfer failed in an unforeseen way", failure=reason)
-    return StorageFailed(f"an internal error: {reason.type.__name__}; the log has the details")
+    return StorageFailed(f"an internal error: {reason.value!r}; the log has the details")

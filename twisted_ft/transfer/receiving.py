@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
@@ -62,6 +64,7 @@ class Receiving(Dialogue):
             self.protocol.leave(self.number)
 
     async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
+        self.check()
         self._course.goes_on_from(sink.offset)
         self._expected = file.size - sink.offset
         self._inflow = Inflow(self.protocol, sink, self._course.limit, self._sink_failed)
@@ -106,8 +109,6 @@ class Receiving(Dialogue):
     def _refuse(self, error: FileTransferError) -> FileTransferError:
         """Tell the sender, where it still waits for us."""
         if self.state in (State.ASKED, State.OFFERED, State.BODY, State.VERIFYING):
-            try:
+            with suppress(FileTransferError):  # the connection may have ended, and all with it
                 self.protocol.say(Refuse(self.number, error.code, error.text))
-            except FileTransferError:
-                pass  # the connection has ended, and with it the exchange
         return error

@@ -16,7 +16,8 @@ T = TypeVar("T")
 class InThread(Protocol):
     """Calls a function that may block somewhere else than on the reactor's thread."""
 
-    def __call__(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]: ...
+    def __call__(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
+        """What ``function(*args)`` returns or raises."""
 
 
 class Runtime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
@@ -9,7 +11,7 @@ from twisted_ft.errors import FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISource, IStore
 from twisted_ft.transfer.dialogue import Dialogue
 from twisted_ft.transfer.outcome import Course, Moved
-from twisted_ft.transfer.producers import BodyProducer
+from twisted_ft.transfer.producers import send_body
 from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Abort, Accept, Done, Offer, Receipt
@@ -43,10 +45,13 @@ class Sending(Dialogue):
         """
         moved = self._course.begins(source.attributes)
         try:
+            self.check()
             self.protocol.say(Offer(self.number, replace(source.attributes, path=path)))
             accept = await self.hear(Accept)
             self._course.goes_on_from(self._checked(accept.offset, moved.file.size))
-            digest = await self._send_body(source, accept.offset)
+            digest = await send_body(
+                self.protocol, self.number, source, accept.offset, self._course, self.check
+            )
             self.protocol.say(Done(self.number, digest))
             receipt = await self.hear(Receipt)
             self._check_receipt(receipt, digest)
@@ -56,12 +61,6 @@ class Sending(Dialogue):
         finally:
             self.protocol.leave(self.number)
             self.protocol.in_thread(source.close)
-
-    async def _send_body(self, source: ISource, offset: int) -> bytes:
-        producer = BodyProducer(
-            self.protocol, self.number, source, offset, self._course.limit, self._course.moves
-        )
-        return await producer.send(stopped=lambda: self.failure)
 
     def _checked(self, offset: int, size: int) -> int:
         if offset <= size:
@@ -81,9 +80,7 @@ class Sending(Dialogue):
     def _abort(self, error: FileTransferError) -> FileTransferError:
         """Tell the receiver, where it still expects something of us."""
         if self.state in (State.ASKED, State.OFFERED, State.BODY, State.STOPPING):
-            try:
+            with suppress(FileTransferError):  # the connection may have ended, and all with it
                 self.protocol.say(Abort(self.number, error.code, error.text))
-            except FileTransferError:
-                pass  # the connection has ended, and with it the exchange
         self.protocol.leave(self.number)
         return error

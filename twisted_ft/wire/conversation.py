@@ -8,28 +8,48 @@ ProtocolError for whatever has no place.  It does no I/O and has no clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 
 from twisted_ft.errors import OverLimit, ProtocolError, UnknownVersion
-from twisted_ft.wire.frames import DATA, DATA_LIMIT, MAGIC, FrameReader, encode, header
-from twisted_ft.wire.machine import CONNECTION, Exchange, Role, State, opened_by_peer, opened_by_us
+from twisted_ft.wire.frames import (
+    DATA,
+    DATA_LIMIT,
+    HEADER_SIZE,
+    MAGIC,
+    FrameReader,
+    decode,
+    encode,
+    header,
+)
+from twisted_ft.wire.machine import (
+    CONNECTION,
+    CROSSING,
+    Exchange,
+    Role,
+    State,
+    opened_by_peer,
+    opened_by_us,
+)
 from twisted_ft.wire.messages import (
+    LEAST_MESSAGE,
     Accept,
     Data,
     Hello,
     Limits,
     Message,
+    Offer,
     Refuse,
     Welcome,
     exchange_of,
+    sayable,
 )
 
 VERSIONS = (1,)
 """The versions of the protocol that are spoken here, the preferred one first."""
 DEFAULT_LIMITS = Limits(message=1 << 20, exchanges=64, silence=60)
-
-_New = Callable[[int, Message], Exchange]
+_UNTOLD_LIMITS = Limits(message=LEAST_MESSAGE, exchanges=1, silence=60)
+"""What a peer is held to take before it has said so."""
 
 
 class Side(Enum):
@@ -50,7 +70,7 @@ class Conversation:
     def __init__(self, side: Side, agent: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self.side = side
         self.limits = limits
-        self.peer_limits = DEFAULT_LIMITS
+        self.peer_limits = _UNTOLD_LIMITS
         self.peer_agent = ""
         self._agent = agent
         self._frames = FrameReader(limits.message)
@@ -58,7 +78,8 @@ class Conversation:
         self._connection = Exchange(0, CONNECTION, role)
         self._exchanges: dict[int, Exchange] = {}
         self._next_number = side.value
-        self._peer_last = 0
+        self._last = {Side.CLIENT: 0, Side.SERVER: 0}
+        self._version = VERSIONS[0]
         self._magic_sent = False
         self._incoming_bodies: deque[int] = deque()
         self._outgoing_bodies: deque[int] = deque()
@@ -83,12 +104,12 @@ class Conversation:
         )
 
     @property
-    def amid_frame(self) -> bool:
-        """Whether the stream, should it end here, ends inside a frame."""
-        return self._frames.amid_frame
+    def may_open(self) -> bool:
+        """Whether the other side has room for one more exchange of this side's."""
+        return self._under_way(self.side) < self.peer_limits.exchanges
 
     def may_send_body(self, exchange: int) -> bool:
-        """Whether it is this exchange's turn to send data: bodies go in the order of the Accepts."""
+        """Whether it is this exchange's turn to send data; bodies go in the Accepts' order."""
         return bool(self._outgoing_bodies) and self._outgoing_bodies[0] == exchange
 
     def state_of(self, exchange: int) -> State:
@@ -108,9 +129,16 @@ class Conversation:
         return number
 
     def say(self, message: Message) -> bytes:
-        """The bytes that say ``message``; ProtocolError where it may not be said now."""
+        """The bytes that say ``message``; a text in it that is too long is cut.
+
+        :raises OverLimit: it is longer than the other side takes, or opens one exchange too many
+        :raises ProtocolError: it may not be said now, or a field is out of bounds; as if it
+            hadn't been tried, anything else may still be said
+        """
+        message = sayable(message)
         frame = encode(message, self.peer_limits.message)
-        exchange = self._exchange_for(message, self._own)
+        decode(frame[HEADER_SIZE:])
+        exchange = self._under_way_of(message) or self._open_own(message)
         exchange.says(type(message))
         self._note_bodies(exchange, message, self._outgoing_bodies, self._incoming_bodies)
         if self._magic_sent:
@@ -119,7 +147,10 @@ class Conversation:
         return MAGIC + frame
 
     def data_header(self, exchange: int, length: int) -> bytes:
-        """The header of a DATA frame of ``exchange``; ``length`` bytes of its body must follow."""
+        """The header of a DATA frame of ``exchange``.
+
+        ``length`` bytes of its body must follow, before anything else is sent.
+        """
         if not 0 < length <= DATA_LIMIT:
             raise ValueError(f"a DATA frame has 1 to {DATA_LIMIT} bytes, not {length}")
         if not self.may_send_body(exchange):
@@ -148,23 +179,20 @@ class Conversation:
 
     def _hear(self, message: Message) -> bool:
         """Give the message its place; False for one that crossed the end of its exchange."""
-        number = exchange_of(message)
-        if number and not self.is_open:
-            raise ProtocolError(f"{type(message).__name__} before the greeting")
-        if number and number not in self._exchanges and self._is_over(number):
-            return False
-        exchange = self._exchange_for(message, self._peers)
+        exchange = self._under_way_of(message)
+        if exchange is None:
+            if self._crossed(message):
+                return False
+            exchange = self._open_peers(message)
         exchange.hears(type(message))
         self._note_bodies(exchange, message, self._incoming_bodies, self._outgoing_bodies)
-        if isinstance(message, Hello):
-            self._check_version(message)
         if isinstance(message, (Hello, Welcome)):
-            self.peer_limits, self.peer_agent = message.limits, message.agent
+            self._be_greeted(message)
         return True
 
     def welcome(self) -> bytes:
         """The server's answer to a Hello."""
-        return self.say(Welcome(VERSIONS[0], self._agent, (), self.limits))
+        return self.say(Welcome(self._version, self._agent, (), self.limits))
 
     def refuse_connection(self, code: str, text: str) -> bytes:
         """A last word, in exchange 0; nothing, where the connection has ended already."""
@@ -174,32 +202,54 @@ class Conversation:
 
     # -- bookkeeping ---------------------------------------------------------------------
 
-    def _is_over(self, number: int) -> bool:
-        last = self._next_number - 2 if self._is_own(number) else self._peer_last
-        return number <= last
+    def _opener(self, number: int) -> Side:
+        return Side.CLIENT if number % 2 == Side.CLIENT.value % 2 else Side.SERVER
 
-    def _is_own(self, number: int) -> bool:
-        return number % 2 == self.side.value % 2
+    def _under_way(self, opener: Side) -> int:
+        return sum(self._opener(number) is opener for number in self._exchanges)
 
-    def _exchange_for(self, message: Message, new: _New) -> Exchange:
+    def _under_way_of(self, message: Message) -> Exchange | None:
+        """The exchange that a message belongs to, where it is under way."""
         number = exchange_of(message)
-        if not number:
-            return self._connection
-        return self._exchanges.get(number) or new(number, message)
+        if number and not self.is_open:
+            raise ProtocolError(f"{type(message).__name__} while the connection isn't open")
+        return self._exchanges.get(number) if number else self._connection
 
-    def _own(self, number: int, message: Message) -> Exchange:
-        exchange = opened_by_us(number, type(message))
-        self._exchanges[number] = exchange
-        return exchange
+    def _crossed(self, message: Message) -> bool:
+        """Whether a message was said before the other side knew that its exchange was over."""
+        number = exchange_of(message)
+        if number > self._last[self._opener(number)] or type(message) not in CROSSING:
+            return False
+        return self._opener(number) is self.side or not isinstance(message, Offer)
 
-    def _peers(self, number: int, message: Message) -> Exchange:
-        if self._is_own(number):
-            raise ProtocolError(f"exchange {number} was never opened")
-        if len(self._exchanges) >= self.limits.exchanges:
+    def _open_own(self, message: Message) -> Exchange:
+        number = exchange_of(message)
+        self._check_new(number, self.side, message)
+        if not self.may_open:
+            raise OverLimit(
+                f"the other side takes {self.peer_limits.exchanges} exchanges at once, at most"
+            )
+        return self._add(opened_by_us(number, type(message)))
+
+    def _open_peers(self, message: Message) -> Exchange:
+        number = exchange_of(message)
+        peer = Side.SERVER if self.side is Side.CLIENT else Side.CLIENT
+        self._check_new(number, peer, message)
+        if self._under_way(peer) >= self.limits.exchanges:
             raise OverLimit(f"more than {self.limits.exchanges} exchanges at once")
-        exchange = opened_by_peer(number, type(message))
-        self._peer_last = number
-        self._exchanges[number] = exchange
+        return self._add(opened_by_peer(number, type(message)))
+
+    def _check_new(self, number: int, opener: Side, message: Message) -> None:
+        """Each side opens its own numbers, in rising order."""
+        word = type(message).__name__
+        if number <= self._last[self._opener(number)]:
+            raise ProtocolError(f"{word} in exchange {number}, which is over")
+        if self._opener(number) is not opener:
+            raise ProtocolError(f"{word} in exchange {number}, which was never opened")
+
+    def _add(self, exchange: Exchange) -> Exchange:
+        self._last[self._opener(exchange.number)] = exchange.number
+        self._exchanges[exchange.number] = exchange
         return exchange
 
     def _note_bodies(
@@ -218,12 +268,17 @@ class Conversation:
         if exchange.state is State.ENDED:
             self._exchanges.pop(number, None)
 
-    def _check_version(self, hello: Hello) -> None:
-        if not set(VERSIONS) & set(hello.versions):
+    def _be_greeted(self, greeting: Hello | Welcome) -> None:
+        """Settle on the version that the client prefers and both speak."""
+        offered = greeting.versions if isinstance(greeting, Hello) else (greeting.version,)
+        common = [each for each in offered if each in VERSIONS]
+        if not common:
             raise UnknownVersion(
-                f"the client speaks version {_spoken(hello.versions)} of the protocol, "
-                f"this server {_spoken(VERSIONS)}"
+                f"the other side speaks version {_spoken(offered)} of the protocol, "
+                f"this one {_spoken(VERSIONS)}"
             )
+        self._version = common[0]
+        self.peer_limits, self.peer_agent = greeting.limits, greeting.agent
 
 
 def _spoken(versions: tuple[int, ...]) -> str:

@@ -25,16 +25,19 @@ HEADER_SIZE = 4
 MESSAGE = 1
 DATA = 2
 MESSAGE_LIMIT = 1 << 20
-"""Bytes in a message's payload, at most, unless a peer has announced less."""
+"""Bytes in a message's payload that are taken here, unless less is asked for."""
 DATA_LIMIT = (1 << 24) - 1
 """Bytes in a DATA frame: what three bytes of length can say."""
+
+_REASON = 200
+"""Characters of a reason for which a message can't be read: a peer's bytes may be in it."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message, limit: int = MESSAGE_LIMIT) -> bytes:
-    """A MESSAGE frame, header and all; OverLimit where the peer wouldn't take it."""
+    """A MESSAGE frame, header and all; OverLimit where it is over the peer's ``limit``."""
     payload = _encoder.encode(message)
     if len(payload) > limit:
         raise OverLimit(
@@ -53,7 +56,8 @@ def decode(payload: bytes | bytearray) -> Message:
     try:
         return _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"a message that can't be read: {error}") from error
+        reason = str(error)[:_REASON]
+        raise ProtocolError(f"a message that can't be read: {reason}") from error
 
 
 class FrameReader:
@@ -68,11 +72,6 @@ class FrameReader:
         self._held = bytearray()
         self._greeted = False
         self._data_left = 0
-
-    @property
-    def amid_frame(self) -> bool:
-        """Whether the stream, should it end here, ends inside a frame."""
-        return bool(self._held or self._data_left)
 
     def receive(self, data: bytes) -> Iterator[Message | bytes | memoryview]:
         """Each message, and each piece of a DATA frame, that ``data`` completes or carries on."""
@@ -123,26 +122,55 @@ class FrameReader:
         return rest[missing:]
 
     def _check_magic(self) -> None:
-        if not MAGIC.startswith(self._held):
-            raise _stranger(bytes(self._held))
-        if len(self._held) == len(MAGIC):
+        first = bytes(self._held)
+        if first == MAGIC:
             self._held.clear()
             self._greeted = True
+        elif not MAGIC.startswith(first) and not _may_become_known(first):
+            raise _stranger(first)
 
 
-_HTTP_METHODS = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
+_STRANGERS = {
+    b"\x16": "opened with TLS, and this port speaks plain FT/1",
+    b"\x15": "speaks TLS on this port: use fts:// for it",
+    b"FT/1": "sent a damaged greeting: something on the way changes line ends or bytes",
+    b"FT/": "speaks another version of FT, not FT/1",
+    b"HTTP": "speaks HTTP, not FT/1",
+    b"SSH-": "speaks SSH, not FT/1",
+    b"220": "speaks FTP or SMTP, not FT/1",
+    b"RFB ": "speaks VNC, not FT/1",
+    b"@RSYNCD": "speaks rsync, not FT/1",
+}
+"""What others open with (RFC 8446 5.1, RFC 9112 4, RFC 4253 4.2, RFC 959, RFC 6143 7.1.1)."""
+_HTTP_METHODS = (
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"CONNECT ",
+    b"PATCH ",
+)
+_HTTP_2 = b"PRI * HT"
+"""How HTTP/2 opens, as far as it is looked at (RFC 9113 3.4)."""
+_OPENINGS = (*_STRANGERS, *_HTTP_METHODS, _HTTP_2)
+
+
+def _may_become_known(first: bytes) -> bool:
+    """Whether some more bytes may tell who this is, where a stranger's come one by one."""
+    return len(first) < len(MAGIC) and any(
+        len(first) < len(each) and each.startswith(first) for each in _OPENINGS
+    )
 
 
 def _stranger(first: bytes) -> WrongProtocol:
-    """Who it is that opened with these bytes instead of the magic (RFC 8446 5.1, RFC 9112 3)."""
-    if first[:1] == b"\x16":
-        return WrongProtocol("the other side opened with TLS, and this port speaks plain FT/1")
-    if first[:1] == b"\x15":
-        return WrongProtocol("the other side speaks TLS on this port: use fts:// for it")
-    if first.startswith(_HTTP_METHODS):
+    """Who it is that opened with these bytes instead of the magic."""
+    if first.startswith((*_HTTP_METHODS, _HTTP_2)):
         return WrongProtocol("the other side speaks HTTP, not FT/1", _HTTP_ANSWER)
-    if first.startswith((b"HTTP", b"SSH-", b"220 ", b"220-", b"RFB ", b"@RSY")):
-        return WrongProtocol(f"the server doesn't speak FT/1; it opened with {first!r}")
+    for opening, who in _STRANGERS.items():
+        if first.startswith(opening):
+            return WrongProtocol(f"the other side {who}")
     return WrongProtocol(f"the other side doesn't speak FT/1; it opened with {first!r}")
 
 

@@ -47,7 +47,7 @@ class Role(Enum):
 
 
 class State(Enum):
-    """Where an exchange is; ``turn`` is the role on which the other one waits."""
+    """Where an exchange is; ``TURN`` says who has to speak next."""
 
     START = "Nothing has been said."
     GREETED = "The client has said hello, and waits for the server's welcome."
@@ -131,6 +131,10 @@ LISTING: Table = {
 }
 
 TABLES: dict[str, Table] = {"connection": CONNECTION, "transfer": TRANSFER, "listing": LISTING}
+
+CROSSING: frozenset[Word] = frozenset({Offer, Accept, Refuse, Abort})
+"""What may still come in an exchange that has ended here, and is passed over: it was said
+before the other side knew."""
 
 TURN: dict[State, Role] = {
     State.START: Role.CLIENT,

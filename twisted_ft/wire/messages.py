@@ -9,7 +9,7 @@ without end.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, Union
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,26 +25,40 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Which exchange a message belongs to; 0 is the connection itself."""
 Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 """A BLAKE3 digest: 32 bytes."""
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A version of the protocol."""
 Code = Annotated[str, msgspec.Meta(max_length=64)]
-Text = Annotated[str, msgspec.Meta(max_length=2000)]
+"""A word that programs rely on."""
+TEXT_LIMIT = 2000
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
+"""A sentence for people."""
+Agent = Annotated[str, msgspec.Meta(max_length=200)]
+"""The name and version of a program."""
+Features = Annotated[tuple[Code, ...], msgspec.Meta(max_length=32)]
+"""What a side can do beyond its version of the protocol; none are defined yet."""
+
+LEAST_MESSAGE = 1 << 14
+"""Bytes of a message that every peer takes: any message but Entries is shorter."""
+MOST_MESSAGE = (1 << 24) - 1
+"""Bytes of a message, at most: what a frame's header can say."""
 
 
-class _Array(msgspec.Struct, array_like=True, frozen=True, kw_only=False):
+class _Array(msgspec.Struct, array_like=True, frozen=True):
     """Encoded as an array of its fields, in their order."""
 
 
-class Limits(_Array):
+class Limits(_Array, frozen=True):
     """What the side that says it holds itself, and the other, to."""
 
-    message: Annotated[int, msgspec.Meta(ge=4096)]
+    message: Annotated[int, msgspec.Meta(ge=LEAST_MESSAGE, le=MOST_MESSAGE)]
     """bytes in a MESSAGE's payload that it takes at most"""
-    exchanges: Annotated[int, msgspec.Meta(ge=1)]
-    """exchanges that it keeps open at once at most"""
-    silence: Annotated[int, msgspec.Meta(ge=1)]
+    exchanges: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    """exchanges opened by the other side that it keeps at once at most"""
+    silence: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     """seconds that it waits when it is the other side's turn"""
 
 
-class Attributes(_Array):
+class Attributes(_Array, frozen=True):
     """One state of one file: its name, its size, and what else must survive the journey."""
 
     path: Path
@@ -55,7 +69,7 @@ class Attributes(_Array):
     """the sender's opaque name for this state of the file; equal versions are equal bytes"""
 
 
-class Entry(_Array):
+class Entry(_Array, frozen=True):
     """One line of a listing."""
 
     path: Path
@@ -66,74 +80,74 @@ class Entry(_Array):
     mode: Mode
 
 
-class _Message(_Array, tag_field="tag", tag=str.lower):
+class _Message(_Array, frozen=True, tag_field="tag", tag=str.lower):
     """One thing said, by one side to the other."""
 
 
 # -- the connection (exchange 0) ---------------------------------------------------------
 
 
-class Hello(_Message):
+class Hello(_Message, frozen=True):
     """The client's greeting."""
 
-    versions: tuple[int, ...]
-    agent: Text
-    features: tuple[Text, ...]
+    versions: Annotated[tuple[Version, ...], msgspec.Meta(max_length=64)]
+    agent: Agent
+    features: Features
     limits: Limits
 
 
-class Welcome(_Message):
+class Welcome(_Message, frozen=True):
     """The server's greeting, with the version that is spoken from here on."""
 
-    version: int
-    agent: Text
-    features: tuple[Text, ...]
+    version: Version
+    agent: Agent
+    features: Features
     limits: Limits
 
 
-class Working(_Message):
+class Working(_Message, frozen=True):
     """It is my turn, and I am still at it: the other side's patience starts anew."""
 
 
 # -- transfers ---------------------------------------------------------------------------
 
 
-class Get(_Message):
+class Get(_Message, frozen=True):
     """Asks for a file."""
 
     exchange: Number
     path: Path
 
 
-class Offer(_Message):
+class Offer(_Message, frozen=True):
     """The name and the size: this file can be sent now."""
 
     exchange: Number
     file: Attributes
 
 
-class Accept(_Message):
+class Accept(_Message, frozen=True):
     """Go on from here."""
 
     exchange: Number
     offset: Size
 
 
-class Done(_Message):
+class Done(_Message, frozen=True):
     """All of it has been sent, and this is the digest of the whole file."""
 
     exchange: Number
     blake3: Digest
 
 
-class Receipt(_Message):
+class Receipt(_Message, frozen=True):
     """The receiver has verified it, synced it and put it in its place."""
 
     exchange: Number
     blake3: Digest
 
 
-class Refuse(_Message):
+class Refuse(_Message, frozen=True):
     """Not this one, and why; in exchange 0: the connection ends."""
 
     exchange: Number
@@ -141,7 +155,7 @@ class Refuse(_Message):
     text: Text
 
 
-class Abort(_Message):
+class Abort(_Message, frozen=True):
     """The sender can't go on with what it offered, and why."""
 
     exchange: Number
@@ -152,30 +166,43 @@ class Abort(_Message):
 # -- listings ----------------------------------------------------------------------------
 
 
-class List(_Message):
+class List(_Message, frozen=True):
     """Asks what is in a folder."""
 
     exchange: Number
     path: Path
 
 
-class Entries(_Message):
+class Entries(_Message, frozen=True):
     """Some of what is there; more may follow."""
 
     exchange: Number
-    entries: tuple[Entry, ...]
+    entries: Annotated[tuple[Entry, ...], msgspec.Meta(max_length=1 << 16)]
 
 
-class End(_Message):
+class End(_Message, frozen=True):
     """That was all of it: so many entries."""
 
     exchange: Number
     count: Size
 
 
-Message = Union[
-    Hello, Welcome, Working, Get, Offer, Accept, Done, Receipt, Refuse, Abort, List, Entries, End
-]
+Message = (
+    Hello
+    | Welcome
+    | Working
+    | Get
+    | Offer
+    | Accept
+    | Done
+    | Receipt
+    | Refuse
+    | Abort
+    | List
+    | Entries
+    | End
+)
+M = TypeVar("M", bound=Message)
 
 
 class Data(NamedTuple):
@@ -188,3 +215,16 @@ class Data(NamedTuple):
 def exchange_of(message: Message) -> int:
     """The exchange that a message belongs to; 0 for what concerns the connection itself."""
     return getattr(message, "exchange", 0)
+
+
+def sayable(message: M) -> M:
+    """``message`` as a peer takes it: a text for people in it is cut to TEXT_LIMIT.
+
+    Names that stand in a text may be longer than that, and needn't be Unicode.
+    """
+    if not isinstance(message, (Refuse, Abort)):
+        return message
+    text = message.text.encode(errors="backslashreplace").decode()
+    if len(text) > TEXT_LIMIT:
+        text = text[: TEXT_LIMIT - 3] + "..."
+    return msgspec.structs.replace(message, text=text)

@@ -1,0 +1,165 @@
+"""Whatever a peer sends: a ProtocolError or nothing, and never more in memory than the limit."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twisted_ft.errors import ProtocolError
+from twisted_ft.wire.conversation import Conversation, Side
+from twisted_ft.wire.frames import DATA, MAGIC, MESSAGE, FrameReader, decode, encode, header
+from twisted_ft.wire.messages import LEAST_MESSAGE, Hello, Limits, Message, Refuse, Welcome, Working
+
+LIMITS = Limits(message=LEAST_MESSAGE, exchanges=4, silence=1)
+
+numbers = st.integers(-1, 9) | st.integers(-(2**63), 2**64 - 1)
+texts = st.text(max_size=8)
+blobs = st.binary(max_size=8) | st.binary(min_size=32, max_size=32)
+files = st.tuples(blobs, numbers, numbers, numbers, blobs)
+limits = st.tuples(st.integers(0, 1 << 25), numbers, numbers)
+LAYOUTS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
+    "hello": (st.lists(numbers, max_size=3), texts, st.lists(texts, max_size=2), limits),
+    "welcome": (numbers, texts, st.lists(texts, max_size=2), limits),
+    "working": (),
+    "get": (numbers, blobs),
+    "offer": (numbers, files),
+    "accept": (numbers, numbers),
+    "done": (numbers, blobs),
+    "receipt": (numbers, blobs),
+    "refuse": (numbers, texts, texts),
+    "abort": (numbers, texts, texts),
+    "list": (numbers, blobs),
+    "entries": (numbers, st.lists(st.tuples(blobs, texts, numbers, numbers, numbers), max_size=2)),
+    "end": (numbers, numbers),
+}
+layouts = st.sampled_from(sorted(LAYOUTS)).flatmap(
+    lambda tag: st.tuples(st.just(tag), *LAYOUTS[tag])
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | numbers | texts | blobs | st.sampled_from([*LAYOUTS]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def framed(kind: int, payload: bytes) -> bytes:
+    return header(kind, len(payload)) + payload
+
+
+def likely(number: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    """What an honest peer may say in an exchange, in no order."""
+    digest = b"d" * 32
+    return st.sampled_from(
+        [
+            ("get", number, b"a"),
+            ("offer", number, (b"a", 5, 0, 0, b"v")),
+            ("accept", number, 0),
+            ("done", number, digest),
+            ("receipt", number, digest),
+            ("refuse", number, "x", ""),
+            ("abort", number, "x", ""),
+            ("list", number, b""),
+            ("entries", number, ()),
+            ("end", number, 0),
+            ("working",),
+        ]
+    )
+
+
+messages = (st.integers(1, 4).flatmap(likely) | layouts | anything).map(msgspec.msgpack.encode)
+frames = (
+    messages.map(lambda payload: framed(MESSAGE, payload))
+    | st.binary(min_size=1, max_size=9).map(lambda content: framed(DATA, content))
+    | st.binary(max_size=9)
+)
+
+
+def feed(conversation: Conversation, stream: bytes, cut: int) -> None:
+    """Everything in ``stream``, in pieces of ``cut`` bytes, until the peer breaks the protocol."""
+    try:
+        for at in range(0, len(stream), cut):
+            for _ in conversation.receive(stream[at : at + cut]):
+                pass
+    except ProtocolError as error:
+        conversation.refuse_connection(error.code, error.text)
+
+
+def greeted(side: Side) -> Conversation:
+    conversation = Conversation(side, "fuzz/1", LIMITS)
+    if side is Side.CLIENT:
+        conversation.hello()
+        list(conversation.receive(MAGIC + encode(Welcome(1, "", (), LIMITS))))
+    else:
+        list(conversation.receive(MAGIC + encode(Hello((1,), "", (), LIMITS))))
+        conversation.welcome()
+    return conversation
+
+
+@given(st.binary(max_size=200))
+def test_a_payload(payload: bytes) -> None:
+    try:
+        message = decode(payload)
+    except ProtocolError:
+        return
+    assert decode(encode(message)[4:]) == message
+
+
+@given(layouts)
+def test_a_message_that_can_be_read_can_be_said_again(layout: tuple[Any, ...]) -> None:
+    try:
+        message: Message = decode(msgspec.msgpack.encode(layout))
+    except ProtocolError:
+        return
+    assert decode(encode(message)[4:]) == message
+
+
+@given(st.sampled_from(Side), st.binary(max_size=100), st.integers(1, 50))
+def test_a_stream_of_anything(side: Side, stream: bytes, cut: int) -> None:
+    feed(Conversation(side, "fuzz/1"), stream, cut)
+    feed(Conversation(side, "fuzz/1"), MAGIC + stream, cut)
+    feed(greeted(side), stream, cut)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(Side), st.lists(frames, max_size=30), st.integers(1, 300), st.booleans())
+def test_a_stream_of_frames(side: Side, said: list[bytes], cut: int, greets: bool) -> None:
+    conversation = greeted(side) if greets else Conversation(side, "fuzz/1", LIMITS)
+    feed(conversation, b"".join(said) if greets else MAGIC + b"".join(said), cut)
+    opened_by_peer = sum(1 for number in range(10) if conversation.state_of(number).name != "ENDED")
+    assert opened_by_peer <= LIMITS.exchanges
+
+
+@given(st.lists(frames, min_size=1, max_size=8), st.integers(0, 200), st.integers(0, 255))
+def test_a_good_stream_with_one_byte_changed(said: list[bytes], at: int, byte: int) -> None:
+    stream = bytearray(b"".join(said) + encode(Working()))
+    stream[at % len(stream)] = byte
+    feed(greeted(Side.SERVER), bytes(stream), 7)
+
+
+def held(opening: bytes, piece: bytes, times: int) -> int:
+    """The most memory, in bytes, that a reader with a limit of 64 KiB needs for a stream."""
+    reader = FrameReader(limit=1 << 16)
+    list(reader.receive(MAGIC + opening))
+    tracemalloc.start()
+    for _ in range(times):
+        for _ in reader.receive(piece):
+            pass
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
+def test_data_is_not_gathered() -> None:
+    assert held(header(DATA, (1 << 24) - 1), bytes(1 << 10), times=1 << 10) < 1 << 14
+
+
+def test_no_more_is_gathered_than_one_message() -> None:
+    assert held(header(MESSAGE, 1 << 16), bytes(1 << 10), times=63) < 1 << 17
+
+
+def test_messages_are_let_go_of() -> None:
+    assert held(b"", encode(Refuse(1, "x", "y" * 1000)), times=1 << 10) < 1 << 15

@@ -1,0 +1,247 @@
+"""What can be typed: commands, arguments, options and their help.
+
+Nothing of Twisted is imported here, so that ``ft --help`` and completion are quick.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import get_completion_class
+
+from twisted_ft.urls import Location, is_url, parse_url
+from twisted_ft.version import VERSION
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C: 128 + SIGINT, as shells count."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for a whole command."""
+
+    quiet: bool = False
+    json: bool = False
+    progress: bool = True
+    timeout: int = 30
+    """seconds"""
+    tls_ca: str | None = None
+    limit_rate: float | None = None
+    """bytes a second"""
+
+
+class Url(click.ParamType[Location]):
+    """An ``ft://`` or ``fts://`` URL."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Location:
+        """See ParamType."""
+        try:
+            return value if isinstance(value, Location) else parse_url(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Rate(click.ParamType[float]):
+    """Bytes a second, as curl's --limit-rate writes it: 500k, 700M, 1.5G (powers of 1024)."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """See ParamType."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgtp]?)b?", value.strip(), re.IGNORECASE)
+        rate = 0.0
+        if match:
+            rate = float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ")
+        if rate < 1:
+            self.fail(f"{value!r} is no rate; write bytes a second, as in 500k, 700M or 1.5G")
+        return rate
+
+
+def _connection_options(command: F) -> F:
+    """The options of every command that connects."""
+    for option in reversed(
+        (
+            click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+            click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
+            click.option(
+                "--timeout",
+                type=click.IntRange(min=1),
+                default=30,
+                show_default=True,
+                metavar="SECONDS",
+                help="Give up when the server, at its turn, says nothing for so long.",
+            ),
+            click.option(
+                "--tls-ca",
+                metavar="FILE",
+                type=click.Path(),
+                help="Trust the certificates in this PEM file, not the system's.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _transfer_options(command: F) -> F:
+    """The options of the commands that move files."""
+    for option in reversed(
+        (
+            click.option(
+                "--limit-rate",
+                type=Rate(),
+                metavar="RATE",
+                help="Bytes a second at most: 500k, 700M, 1.5G.",
+            ),
+            click.option("--no-progress", is_flag=True, help="Show no progress bar."),
+        )
+    ):
+        command = option(command)
+    return _connection_options(command)
+
+
+def _options(given: dict[str, Any]) -> Options:
+    return Options(
+        quiet=given.get("quiet", False),
+        json=given.get("json", False),
+        progress=not given.get("no_progress", False),
+        timeout=given["timeout"],
+        tls_ca=given.get("tls_ca"),
+        limit_rate=given.get("limit_rate"),
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="ft")
+def cli() -> None:
+    """Get files from one machine to another: verified, and carried on after anything goes wrong.
+
+    A command that was cut off is carried on by running it again.
+    """
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
+@_transfer_options
+def get(sources: tuple[str, ...], **given: Any) -> int:
+    """Download files.
+
+    DEST is a file, or a folder if it exists as one or ends in "/" (then it is made); it is the
+    current folder if left out.  A file has its name only once it is verified.
+    """
+    *urls, last = sources
+    dest = "."
+    if urls and not is_url(last):
+        dest = last
+    else:
+        urls.append(last)
+    places = [_url(each) for each in urls]
+    _check_names(places)
+    from twisted_ft.cli.run import run
+    from twisted_ft.cli.transfers import get_all
+
+    return run(_options(given), lambda session: get_all(session, places, dest))
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.argument("url", type=Url())
+@_transfer_options
+def put(paths: tuple[str, ...], url: Location, **given: Any) -> int:
+    """Upload files.
+
+    A URL that ends in "/" is a folder, else it is the file's new name.  A file that is there is
+    replaced in one step, unless the server forbids it.
+    """
+    if len(paths) > 1 and not url.names_folder:
+        raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
+    from twisted_ft.cli.run import run
+    from twisted_ft.cli.transfers import put_all
+
+    return run(_options(given), lambda session: put_all(session, paths, url))
+
+
+@cli.command(name="ls")
+@click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
+@click.argument("url", type=Url())
+@_connection_options
+def list_folder(url: Location, long: bool, **given: Any) -> int:
+    """List a folder; or a file."""
+    from twisted_ft.cli.listings import show
+    from twisted_ft.cli.run import run
+
+    return run(_options(given), lambda session: show(session, url, long))
+
+
+@cli.command()
+@click.argument("host", metavar="HOST[:PORT]")
+@click.argument("folder", default="rec", metavar="[DIR]")
+@click.option("--name", help="The file's name, where what arrives can be read in several ways.")
+@_transfer_options
+def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
+    """Receive the one file that a lab server offers, into DIR (default "rec")."""
+    from twisted_ft.cli.run import run
+    from twisted_ft.cli.transfers import get_from_lab
+    from twisted_ft.lab import lab_location
+
+    try:
+        place = lab_location(host)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return run(_options(given), lambda session: get_from_lab(session, place, folder, name))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print what makes a shell complete ft's commands.
+
+    For bash, in ~/.bashrc:  eval "$(ft completion bash)"
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "ft", "_FT_COMPLETE").source())
+    return 0
+
+
+def _url(text: str) -> Location:
+    if not is_url(text):
+        raise click.UsageError(
+            f"{text!r} is no URL; write ft://HOST/PATH. Only the last may be DEST"
+        )
+    try:
+        return parse_url(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _check_names(places: list[Location]) -> None:
+    for place in places:
+        if place.names_folder:
+            raise click.UsageError(f"{place} names a folder; name a file in it")
+
+
+def main() -> None:
+    """Run ``ft``: 0 all done and verified, 1 something failed, 2 usage, 130 interrupted."""
+    try:
+        status = cli.main(prog_name="ft", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        status = INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has enough
+        sys.stderr.close()
+        status = 1
+    sys.exit(status)

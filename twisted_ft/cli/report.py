@@ -1,0 +1,126 @@
+"""What a command tells: a line for each file, progress on a terminal, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from twisted_ft.cli.main import Options
+from twisted_ft.client import Delivery
+from twisted_ft.errors import FileTransferError
+from twisted_ft.terminal import printable, shown
+from twisted_ft.transfer.outcome import Moved, Progress
+
+
+class Tracked:
+    """One file while it moves, and how far it has come."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.moved: Moved | None = None
+        self.watch: Progress | None = None
+
+    def progress(self, moved: Moved) -> None:
+        """See Progress."""
+        self.moved = moved
+        if self.watch is not None:
+            self.watch(moved)
+
+
+class Report:
+    """Standard output has results, standard error the rest."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._bar: Any = None
+        if options.progress and not options.quiet and sys.stderr.isatty():
+            from twisted_ft.cli.progress import Bar
+
+            self._bar = Bar()
+
+    def begin(self, name: str, sized: bool = True) -> Tracked:
+        """A file is next.
+
+        :param sized: whether its size is known from the start
+        """
+        tracked = Tracked()
+        if self._bar is not None:
+            tracked.watch = self._bar.begin(shown(name), sized)
+        return tracked
+
+    def delivered(self, delivery: Delivery, verified: bool = True) -> None:
+        """A file is in its place, or was there already.
+
+        :param verified: whether its digest was compared with the sender's
+        """
+        self._end_bar()
+        if self._options.json:
+            self.line(
+                path=delivery.path,
+                size=delivery.size,
+                sent=delivery.sent,
+                resumed_from=delivery.resumed_from,
+                blake3=delivery.blake3,
+                seconds=round(delivery.seconds, 6),
+                status=delivery.status,
+            )
+        elif not self._options.quiet:
+            print(_sentence(delivery, verified), flush=True)
+
+    def failed(self, target: str, error: FileTransferError, tracked: Tracked | None = None) -> None:
+        """A file isn't where it was to go."""
+        self._end_bar()
+        moved = tracked.moved if tracked is not None else None
+        if self._options.json:
+            self.line(
+                path=target,
+                size=moved.file.size if moved else None,
+                sent=moved.sent if moved else 0,
+                resumed_from=moved.resumed_from if moved else 0,
+                blake3=None,
+                seconds=round(time.monotonic() - tracked.began, 6) if tracked else 0.0,
+                status="failed",
+                code=error.code,
+                error=error.text,
+            )
+        print(f"ft: {printable(error.text)}", file=sys.stderr, flush=True)
+
+    def interrupted(self) -> None:
+        """Ctrl-C."""
+        self._end_bar()
+        print("ft: interrupted; run the same command again to carry on", file=sys.stderr)
+
+    def line(self, **fields: Any) -> None:
+        """One JSON object; names that aren't UTF-8 have lone surrogates, as in Python."""
+        print(json.dumps(fields), flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._end_bar()
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.end()
+
+
+def _sentence(delivery: Delivery, verified: bool) -> str:
+    name = shown(delivery.path)
+    if delivery.status == "skipped":
+        return f"{name}: already there, with the same size and time"
+    text = f"{name}: {size(delivery.size)} in {delivery.seconds:.1f} s"
+    if delivery.seconds > 0 and delivery.sent:
+        text += f" ({size(delivery.sent / delivery.seconds)}/s)"
+    if delivery.resumed_from:
+        text += f", carried on from {size(delivery.resumed_from)}"
+    return text + (", verified" if verified else "")
+
+
+def size(count: float) -> str:
+    """``count`` bytes in decimal units (SI), as in ``1.5 GB``."""
+    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.0f} {units[0]}" if units[0] == "bytes" else f"{count:.3g} {units[0]}"

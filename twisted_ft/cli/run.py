@@ -1,0 +1,80 @@
+"""One command on the reactor, from its start to its exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import react
+
+from twisted_ft.cli.main import INTERRUPTED, Options
+from twisted_ft.cli.report import Report
+from twisted_ft.client import Client
+from twisted_ft.connecting import connect
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.urls import Location
+
+Work = Coroutine[Deferred[Any], Any, int]
+
+
+class Session:
+    """What the parts of one command share: options, the report, and its connections."""
+
+    def __init__(self, reactor: Any, options: Options) -> None:
+        self.reactor = reactor
+        self.runtime = Runtime.of(reactor)
+        self.options = options
+        self.report = Report(options)
+        self._clients: dict[tuple[str, str, int], Client] = {}
+
+    async def client(self, place: Location) -> Client:
+        """The connection to the server of ``place``; made, or made again, where there is none."""
+        client = self._clients.get(place.server)
+        if client is None or client.closed:
+            client = self._clients[place.server] = await connect(
+                place,
+                reactor=self.reactor,
+                runtime=self.runtime,
+                timeout=self.options.timeout,
+                tls_ca=self.options.tls_ca,
+                limit_rate=self.options.limit_rate,
+            )
+        return client
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._clients.values():
+            await client.close()
+
+
+def run(options: Options, command: Callable[[Session], Work]) -> int:
+    """Run ``command`` to its end on the reactor; its exit status.
+
+    Ctrl-C, and SIGTERM, end it in good order: what has arrived is kept.
+    """
+
+    async def main(reactor: Any) -> None:
+        session = Session(reactor, options)
+        work = Deferred.fromCoroutine(_work(session, command))
+        reactor.addSystemEventTrigger("before", "shutdown", work.cancel)
+        try:
+            status = await work
+        except CancelledError:
+            session.report.interrupted()
+            status = INTERRUPTED
+        finally:
+            session.report.close()
+        raise SystemExit(status)
+
+    try:
+        react(main)
+    except SystemExit as end:
+        return int(end.code or 0)
+    raise AssertionError("react ends by SystemExit")
+
+
+async def _work(session: Session, command: Callable[[Session], Work]) -> int:
+    status = await command(session)
+    await session.close()
+    return status

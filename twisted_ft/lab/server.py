@@ -1,0 +1,240 @@
+"""One file, offered to the lab's own client."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IProducer,
+    IPullProducer,
+    IPushProducer,
+)
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
+from twisted.protocols.policies import TimeoutMixin
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_ft.errors import ConnectionFailed, FileTransferError, TimedOut
+from twisted_ft.lab.stream import header, name_field
+from twisted_ft.stores.interfaces import ISource
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.locations import origin
+from twisted_ft.terminal import printable, shown
+from twisted_ft.transfer.producers import PIECE, ReadAhead
+from twisted_ft.transfer.protocol import as_error
+from twisted_ft.transfer.runtime import Runtime, installed_reactor
+
+
+class LabServerFactory(ServerFactory):
+    """Sends one file to each client that connects, as the lab's server would, and hangs up.
+
+    Making one looks at the file, which blocks: it is done before the reactor runs, or in a
+    thread.  Each transfer opens the file anew.
+
+    :param path: the file; a link is followed, and lends its name
+    :param runtime: clock and threads; those of the installed reactor, where none is given
+    :param timeout: seconds for which a client may take nothing
+    :raises BadName: the lab's client couldn't take the file's name
+    :raises FileTransferError: the file can't be read: NotFound, IsADirectory, NotAFile, Forbidden
+    """
+
+    log = Logger()
+    noisy = False
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        runtime: Runtime | None = None,
+        timeout: float = 60,
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self.name = os.fsencode(os.path.basename(self.path))
+        self.timeout = timeout
+        self._given_runtime = runtime
+        name_field(self.name)
+        self.open().close()
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Clock and threads."""
+        return self._given_runtime or Runtime.of(installed_reactor())
+
+    def open(self) -> ISource:
+        """The file, as it is now; errors as when the factory is made.  Blocks."""
+        folder, name = origin(self.path)
+        return LocalStore(folder).source(os.fsencode(name))
+
+    def buildProtocol(self, addr: IAddress | None) -> LabServer:
+        """One client's protocol."""
+        protocol = LabServer(self)
+        protocol.factory = self
+        return protocol
+
+
+@implementer(IConsumer)
+class _Pieces:
+    """A consumer between FileSender and a transport: asks for a piece when it is told to."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._producer: IProducer | None = None
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """See IConsumer."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+        self._producer = None
+
+    def write(self, data: bytes) -> None:
+        """See IConsumer."""
+        self._transport.write(data)
+
+    def ask(self) -> None:
+        """Have the next piece written."""
+        cast(IPullProducer, self._producer).resumeProducing()
+
+
+@implementer(IPushProducer)
+class LabServer(Protocol, TimeoutMixin):
+    """One transfer: a header, the file, and a clean end; anything else ends in a reset."""
+
+    transport: Any
+
+    def __init__(self, factory: LabServerFactory) -> None:
+        self._offer = factory
+        self._runtime = factory.runtime
+        self._choked: Deferred[None] | None = None
+        self._failure: FileTransferError | None = None
+        self._closed: Deferred[None] = Deferred()
+        self._hung_up = False
+
+    # -- from the transport --------------------------------------------------------------
+
+    def callLater(self, period: float, func: Any) -> Any:
+        """TimeoutMixin's clock."""
+        return self._runtime.clock.callLater(period, func)
+
+    def connectionMade(self) -> None:
+        """Send the file, and log what became of it."""
+        address: Any = self.transport.getPeer()
+        host = getattr(address, "host", None)
+        fields = {
+            "peer": f"{host}:{address.port}" if host else str(getattr(address, "name", address)),
+            "path": shown(self._offer.name),
+        }
+        began = self._runtime.now()
+
+        def sent(body: ReadAhead, size: int) -> None:
+            self._offer.log.info(
+                "{peer} lab sent {path}: {size} bytes in {seconds:.3f} s",
+                size=size,
+                blake3=body.digest().hex(),
+                seconds=self._runtime.now() - began,
+                **fields,
+            )
+
+        def failed(reason: Failure) -> None:
+            self.transport.abortConnection()
+            error = as_error(reason)
+            self._offer.log.warn(
+                "{peer} lab not sent {path}: {error} ({code})",
+                error=printable(error.text),
+                code=error.code,
+                seconds=self._runtime.now() - began,
+                **fields,
+            )
+
+        self.transport.registerProducer(self, True)
+        sending = Deferred.fromCoroutine(self._serve())
+        sending.addCallbacks(lambda result: sent(*result), failed)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The end, which is a good one only when it is ours."""
+        self.setTimeout(None)
+        if self._failure is None and not (self._hung_up and reason.check(ConnectionDone)):
+            self._failure = ConnectionFailed("the client ended the connection before the file did")
+        self.resumeProducing()
+        if self._failure is None:
+            self._closed.callback(None)
+        elif self._hung_up:
+            self._closed.errback(self._failure)
+
+    def timeoutConnection(self) -> None:
+        """The client has had its time."""
+        self._failure = TimedOut(f"the client has taken nothing for {self._offer.timeout} seconds")
+        self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """The transport has enough: it is the client's turn, to read."""
+        if self._choked is None:
+            self._choked = Deferred()
+            self.setTimeout(self._offer.timeout)
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        choked, self._choked = self._choked, None
+        if choked is not None:
+            self.setTimeout(None)
+            choked.callback(None)
+
+    def stopProducing(self) -> None:
+        """The transport is gone; connectionLost follows."""
+
+    # -- one transfer --------------------------------------------------------------------
+
+    async def _serve(self) -> tuple[ReadAhead, int]:
+        in_thread = self._runtime.in_thread
+        source = await in_thread(self._offer.open)
+        try:
+            self.transport.write(header(self._offer.name, source.attributes.size))
+            body = ReadAhead(source, 0)
+            await self._send(source, body)
+        finally:
+            await in_thread(source.close)
+        await self._hang_up()
+        return body, source.attributes.size
+
+    async def _send(self, source: ISource, body: ReadAhead) -> None:
+        """All of the file; its last piece only where the file is still what it was."""
+
+        def fill() -> None:
+            body.fill(PIECE)
+            if not body.left:
+                source.check()
+
+        pieces = _Pieces(self.transport)
+        sender = FileSender()
+        sender.CHUNK_SIZE = PIECE
+        finished = sender.beginFileTransfer(body, pieces)
+        while body.left:
+            await self._runtime.in_thread(fill)
+            await self._writable()
+            pieces.ask()
+        pieces.ask()
+        await finished
+
+    async def _writable(self) -> None:
+        if self._choked is not None:
+            await self._choked
+        if self._failure is not None:
+            raise self._failure
+
+    async def _hang_up(self) -> None:
+        """Close, and wait until what is left has gone."""
+        await self._writable()
+        self._hung_up = True
+        self.transport.unregisterProducer()
+        self.setTimeout(self._offer.timeout)
+        self.transport.loseConnection()
+        await self._closed

@@ -1,0 +1,93 @@
+"""Files and names to try a store on, and short ways to do so; ``conformance`` is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.wire.messages import Attributes
+
+SIZES = [0, 1, *(around + by for around in (1 << 16, 1 << 18, 1 << 20) for by in (-1, 0, 1))]
+"""Bytes in a file: none, one, and about the limits of the pieces that are moved at once."""
+
+GOOD_NAMES = [
+    b"with spaces ",
+    b"-rf",
+    b"--",
+    b"~",
+    b"...",
+    b".hidden",
+    b"a\\b",
+    b"new\nline",
+    b"n" * 255,
+    "composed \u00e9".encode(),
+    "decomposed e\u0301".encode(),
+    "\u65e5\u672c\u8a9e".encode(),
+    b"latin-1 \xe9",
+    b"\xff\xfe",
+]
+"""Names that a file may have.  A store that can't hold one says BadName, and changes none."""
+
+BAD_NAMES = [
+    b"..",
+    b"../secret",
+    b"folder/../../secret",
+    b"folder/..",
+    b".",
+    b"./file",
+    b"folder/./inner",
+    b"/etc/passwd",
+    b"//file",
+    b"folder//inner",
+    b"folder/",
+    b"nul\0byte",
+    b"file\0",
+    b"n" * 256,
+    b"folder/" + b"n" * 256,
+    b"/".join([b"n" * 100] * 41),
+    b".ft-0123456789abcdef0123456789abcdef.part",
+    b".FT-0123456789ABCDEF0123456789ABCDEF.FROM",
+]
+"""Names that must be refused, whatever the store holds."""
+
+TIME = 1_700_000_000_123_456_700
+"""Nanoseconds since 1970; whole steps of 100, as NTFS has them."""
+
+
+def content_of(size: int) -> bytes:
+    """``size`` bytes, in which each stretch of eight says where it belongs."""
+    return b"".join(b"%07x\n" % number for number in range(size // 8 + 1))[:size]
+
+
+def described(path: bytes, content: bytes, version: bytes = b"1") -> Attributes:
+    """What a sender says of a file before it sends it."""
+    return Attributes(path=path, size=len(content), mtime=TIME, mode=0o640, version=version)
+
+
+def put(store: IStore, file: Attributes, content: bytes, overwrite: bool = True) -> None:
+    """Receive all of a file."""
+    sink = store.sink(file, overwrite)
+    sink.write([content[sink.offset :]])
+    sink.publish()
+
+
+def content_in(store: IStore, path: bytes) -> bytes:
+    """All of a file."""
+    with opened(store, path) as source:
+        return source.read(0, source.attributes.size)
+
+
+@contextmanager
+def opened(store: IStore, path: bytes) -> Iterator[ISource]:
+    """A source, which is closed at the end."""
+    source = store.source(path)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def names_in(store: IStore, path: bytes = b"") -> list[bytes]:
+    """The paths that a listing names."""
+    return [entry.path for entry in store.entries(path)]

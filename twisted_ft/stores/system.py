@@ -1,0 +1,85 @@
+"""What is done with an open file, where platforms differ in how it is done."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from twisted_ft.stores.interfaces import Buffer
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+    import msvcrt
+
+MOVES_OPEN_FILES = fcntl is not None
+"""Whether a file can be renamed and removed while it is open; not on Windows."""
+
+_LOCKED_BYTE = 1 << 62
+"""Where Windows, whose locks keep others from reading, has its lock: behind any file's end."""
+_IOV_MAX = 1024
+"""Buffers that writev(2) takes at once (IOV_MAX on Linux)."""
+
+
+def lock(fd: int) -> bool:
+    """Take the lock on a file without waiting; False where someone else has it.
+
+    It is let go of when ``fd`` is closed, and so when the process dies (flock(2)).
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """Up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
+    content = _read_some(fd, size, offset)
+    while 0 < len(content) < size:
+        more = _read_some(fd, size - len(content), offset + len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _read_some(fd: int, size: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, offset)
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.read(fd, size)
+
+
+def write_all(fd: int, pieces: Sequence[Buffer]) -> None:
+    """Append the pieces, without joining them where the platform has writev(2)."""
+    if not hasattr(os, "writev"):
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(fd, view) :]
+        return
+    left = list(pieces)
+    while left:
+        written = os.writev(fd, left[:_IOV_MAX])
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = memoryview(left[0])[written:]
+
+
+def set_mode(fd: int, mode: int) -> None:
+    """fchmod(2), where platform and file system have permission bits to set."""
+    if not hasattr(os, "fchmod"):
+        return
+    try:
+        os.fchmod(fd, mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise

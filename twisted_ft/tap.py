@@ -1,0 +1,189 @@
+"""``twistd filetransfer``: the options, and the service that they make."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.application.strports import service as listening
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+from twisted.python import usage
+
+from twisted_ft.errors import FileTransferError
+from twisted_ft.server import FileTransferFactory
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.terminal import shown
+from twisted_ft.transfer.runtime import installed_reactor
+
+DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
+
+
+def _number(text: str) -> int:
+    """A whole number, 1 or more; ValueError else, with what is wanted."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+class Options(usage.Options):
+    """What can stand behind ``twistd filetransfer``."""
+
+    synopsis = "[--root DIR] [--listen ENDPOINT]... [--writable] | --lab FILE [--listen ENDPOINT]"
+    longdesc = (
+        "Serve the files of a folder over TCP to the ft command and to programs that embed it. "
+        "Downloads and uploads are resumed, verified, and in place only when they are whole. "
+        "Without --writable nothing can be changed; without --listen only this machine is served."
+    )
+    optParameters = [
+        ["root", None, ".", "The folder to serve."],
+        ["lab", None, None, "Offer this one file to the lab's client instead (see docs/lab.md)."],
+        ["max-connections", None, 1000, "Connections at once; more are sent away.", _number],
+        ["timeout", None, 60, "Seconds that a peer, at its turn, may do nothing.", _number],
+    ]
+    optFlags = [
+        ["writable", "w", "Take uploads."],
+        ["no-overwrite", None, "Take no upload in place of a file that is there."],
+    ]
+    compData = usage.Completions(
+        optActions={"root": usage.CompleteDirs(), "lab": usage.CompleteFiles()}
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, description: str) -> None:
+        """An endpoint to listen on, as in tcp:22222 or
+        ssl:22222:privateKey=key.pem:certKey=cert.pem; may be given several times.
+        Default: tcp:22222:interface=127.0.0.1
+        """
+        self["listen"].append(description)
+
+    opt_l = opt_listen
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """See usage.Options; what is wrong is one line, and exit status 1."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(
+                f"twistd filetransfer: {error}; see: twistd filetransfer --help"
+            ) from None
+
+    def parseArgs(self, *args: str) -> None:
+        """There are none."""
+        if args:
+            raise usage.UsageError(f"{args[0]!r}: give the folder to serve with --root")
+
+    def postOptions(self) -> None:
+        """Find what is wrong before anything starts."""
+        self["listen"] = self["listen"] or [DEFAULT_LISTEN]
+        for description in self["listen"]:
+            _check_endpoint(description)
+        self["root"] = os.path.abspath(self["root"])
+        if self["lab"] is not None:
+            self._check_lab()
+        elif not os.path.isdir(self["root"]):
+            raise usage.UsageError(f"--root {shown(self['root'])}: there is no such folder")
+        elif not os.access(self["root"], os.R_OK | os.X_OK):
+            raise usage.UsageError(f"--root {shown(self['root'])}: permission denied")
+
+    def _check_lab(self) -> None:
+        if self["writable"] or self["no-overwrite"]:
+            raise usage.UsageError(
+                "--lab offers one file; --writable and --no-overwrite don't apply"
+            )
+
+
+def _check_endpoint(description: str) -> None:
+    try:
+        serverFromString(installed_reactor(), description)
+    except Exception as error:
+        raise usage.UsageError(f"--listen {shown(description)}: {error}") from None
+
+
+class CantListen(SystemExit, CannotListenError):
+    """A port that is taken, or not ours: one line and exit status 1, and no traceback.
+
+    It is a CannotListenError too, as twistd looks for an Exception when it has gone into the
+    background.
+    """
+
+    def __init__(self, text: str) -> None:
+        SystemExit.__init__(self, text)
+
+    def __str__(self) -> str:
+        return str(self.code)
+
+
+class FileTransferService(MultiService):
+    """Listens on some endpoints, and says in the log what is served, where, and to whom.
+
+    :param factory: what answers
+    :param listen: endpoint descriptions
+    :param what: a sentence for the log
+    """
+
+    log = Logger()
+
+    def __init__(self, factory: IProtocolFactory, listen: list[str], what: str) -> None:
+        super().__init__()
+        self.factory = factory
+        self._listen, self._what = listen, what
+        for description in listen:
+            listening(description, factory).setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Take the ports."""
+        try:
+            super().privilegedStartService()
+        except CannotListenError as error:
+            raise CantListen(
+                f"twistd filetransfer: can't listen on {error.interface or '*'}:{error.port}: "
+                f"{getattr(error.socketError, 'strerror', None) or error.socketError}"
+            ) from None
+
+    def startService(self) -> None:
+        """Say what is served."""
+        super().startService()
+        self.log.info("{what}, on {listen}", what=self._what, listen=", ".join(self._listen))
+
+    def stopService(self) -> Any:
+        """Stop listening, and close what is open; clients carry on when they come again."""
+        stopped = super().stopService()
+        if isinstance(self.factory, FileTransferFactory):
+            self.factory.disconnect()
+        return stopped
+
+
+def makeService(options: Options) -> IService:
+    """What twistd asks for."""
+    if options["lab"] is not None:
+        from twisted_ft.lab import LabServerFactory
+
+        try:
+            lab = LabServerFactory(options["lab"], timeout=options["timeout"])
+        except FileTransferError as error:
+            raise SystemExit(f"twistd filetransfer: --lab {error.text}") from None
+        what = f"offering {shown(options['lab'])} to the lab's client, one transfer a connection"
+        return FileTransferService(lab, options["listen"], what)
+    factory = FileTransferFactory(
+        LocalStore(options["root"]),
+        writable=options["writable"],
+        overwrite=not options["no-overwrite"],
+        max_connections=options["max-connections"],
+        timeout=options["timeout"],
+    )
+    return FileTransferService(factory, options["listen"], _what(options))
+
+
+def _what(options: Options) -> str:
+    rights = "read"
+    if options["writable"]:
+        rights = "read, and upload"
+        rights += " new files" if options["no-overwrite"] else " and replace files"
+    return f"serving {shown(options['root'])}: whoever connects may {rights}"
