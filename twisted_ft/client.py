@@ -8,16 +8,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Corrupt, FileTransferError, Unchanged, Unsupported
+from twisted_ft.errors import BadName, Corrupt, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
+from twisted_ft.stores.names import PATH_MAX
+from twisted_ft.terminal import shown
 from twisted_ft.transfer.listing import Asking
 from twisted_ft.transfer.outcome import Course, Moved, Progress
-from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
@@ -55,6 +57,7 @@ class Client:
     """A connection to a server; ``connect`` makes one.
 
     Calls may be made side by side; each gives a Deferred that can be awaited, and cancelled.
+    Those that the server has no room for yet wait in line.
 
     :param runtime: clock and threads
     :param timeout: seconds that the server, when it is its turn, may say nothing
@@ -70,6 +73,8 @@ class Client:
         self._limits = Limits(message=1 << 20, exchanges=64, silence=timeout)
         self._limit = RateLimit(limit_rate) if limit_rate is not None else None
         self._protocol: FileTransferProtocol | None = None
+        self._places = DeferredSemaphore(1)
+        """the exchanges that the server keeps at once"""
         self._closing: list[Deferred[None]] = []
         self.closed = False
         """whether the connection is over"""
@@ -98,7 +103,7 @@ class Client:
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
         course = Course(progress, self._limit)
-        return _cancellable(course, self._get(_encoded(path), os.fspath(dest), course))
+        return _cancellable(course, self._get(path, os.fspath(dest), course))
 
     def put(
         self, path: LocalPath, remote: RemotePath = "", progress: Progress | None = None
@@ -110,26 +115,26 @@ class Client:
         :raises FileTransferError: through the Deferred
         """
         course = Course(progress, self._limit)
-        return _cancellable(course, self._put(os.fspath(path), _encoded(remote), course))
+        return _cancellable(course, self._put(os.fspath(path), remote, course))
 
     def fetch(
         self, path: RemotePath, store: IStore, name: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``get``, into any store, as ``name``."""
         course = Course(progress, self._limit)
-        return _cancellable(course, self._fetch(_encoded(path), store, _encoded(name), course))
+        return _cancellable(course, self._fetch(path, store, name, course))
 
     def send(
         self, store: IStore, name: RemotePath, path: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``put``, out of any store, where the file is ``name``."""
         course = Course(progress, self._limit)
-        return _cancellable(course, self._send(store, _encoded(name), _encoded(path), course))
+        return _cancellable(course, self._send(store, name, path, course))
 
     def list(self, path: RemotePath = "") -> Deferred[builtins.list[Entry]]:
         """What is in a folder, sorted by name; for a file, the file."""
-        asking = Asking(self.protocol)
-        return Deferred.fromCoroutine(asking.ask(_encoded(path).rstrip(b"/")))
+        course = Course()
+        return _cancellable(course, self._list(path, course))
 
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""
@@ -149,30 +154,57 @@ class Client:
 
     # -- how it is done ------------------------------------------------------------------
 
-    async def _get(self, path: bytes, dest: str, course: Course) -> Delivery:
+    async def _get(self, path: RemotePath, dest: str, course: Course) -> Delivery:
+        path = _checked(path)
         folder, name = await self.runtime.in_thread(destination, dest, path)
         store = LocalStore(folder)
         delivery = await self._fetch(path, store, os.fsencode(name), course)
         return replace(delivery, path=os.path.join(folder, name))
 
-    async def _put(self, path: str, remote: bytes, course: Course) -> Delivery:
+    async def _put(self, path: str, remote: RemotePath, course: Course) -> Delivery:
         folder, name = await self.runtime.in_thread(origin, path)
+        remote = _checked(remote)
         if not remote or remote.endswith(b"/"):
             remote += os.fsencode(os.path.basename(os.path.abspath(path)))
         return await self._send(LocalStore(folder), os.fsencode(name), remote, course)
 
-    async def _fetch(self, path: bytes, store: IStore, name: bytes, course: Course) -> Delivery:
-        def attempt() -> Coroutine[Deferred[Any], Any, Moved]:
-            return Receiving(self.protocol, course=course).get(path, store, name)
+    async def _fetch(
+        self, path: RemotePath, store: IStore, name: RemotePath, course: Course
+    ) -> Delivery:
+        asked, kept = _checked(path), _checked(name)
 
-        return await self._deliver(name, course, attempt)
-
-    async def _send(self, store: IStore, name: bytes, path: bytes, course: Course) -> Delivery:
         async def attempt() -> Moved:
-            source = await self.runtime.in_thread(store.source, name)
-            return await Sending(self.protocol, course=course).send(source, path)
+            course.check()
+            return await Receiving(self.protocol, course=course).get(asked, store, kept)
 
-        return await self._deliver(path, course, attempt)
+        return await self._deliver(kept, course, attempt)
+
+    async def _send(
+        self, store: IStore, name: RemotePath, path: RemotePath, course: Course
+    ) -> Delivery:
+        kept, offered = _checked(name), _checked(path)
+
+        async def attempt() -> Moved:
+            try:
+                source = await self.runtime.in_thread(store.source, kept)
+            except Exception:
+                raise as_error(Failure()) from None
+            return await Sending(self.protocol, course=course).send(source, offered)
+
+        return await self._deliver(offered, course, attempt)
+
+    async def _list(self, path: RemotePath, course: Course) -> builtins.list[Entry]:
+        folder = _checked(path).rstrip(b"/")
+        async with self._places:
+            course.check()
+            asking = Asking(self.protocol)
+            course.stop = asking.fail
+            return await asking.ask(folder)
+
+    async def _attempt(self, attempt: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> T:
+        """Begin an exchange when the server has room for it."""
+        async with self._places:
+            return await attempt()
 
     async def _deliver(
         self,
@@ -185,11 +217,11 @@ class Client:
         status = "done"
         try:
             try:
-                moved = await attempt()
+                moved = await self._attempt(attempt)
             except Corrupt:
                 if not course.resumed:
                     raise
-                moved = await attempt()
+                moved = await self._attempt(attempt)
         except Unchanged:
             status, moved = "skipped", course.known
         return Delivery(
@@ -206,6 +238,7 @@ class Client:
 
     def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
+        self._places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
         self.ready.callback(self)
 
     def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
@@ -225,8 +258,13 @@ class Client:
 
 
 def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
-    """The outcome of ``work``; to cancel it is to tell the other side, which may take a moment."""
-    outcome: Deferred[T] = Deferred(lambda _: course.cancel())
+    """The outcome of ``work``; the other side is told when it is cancelled, in a moment."""
+
+    def cancel(outcome: Deferred[T]) -> None:
+        outcome.errback(CancelledError())
+        course.cancel()
+
+    outcome: Deferred[T] = Deferred(cancel)
 
     def ended(result: T | Failure) -> None:
         if not outcome.called:
@@ -236,5 +274,12 @@ def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Defe
     return outcome
 
 
-def _encoded(path: RemotePath) -> bytes:
-    return path if isinstance(path, bytes) else os.fsencode(path)
+def _checked(path: RemotePath) -> bytes:
+    """The path as it is said: BadName where it can't be; the server checks the rest."""
+    try:
+        encoded = path if isinstance(path, bytes) else os.fsencode(path)
+    except UnicodeEncodeError:
+        raise BadName(f"{shown(path)}: no name can be made of these characters") from None
+    if len(encoded) > PATH_MAX:
+        raise BadName(f"{shown(encoded[:40])}...: a path has at most {PATH_MAX} bytes")
+    return encoded

@@ -4,7 +4,7 @@
 
     network = MemoryNetwork()
     factory = FileTransferFactory(MemoryStore({b"a": b"hello"}), runtime=network.runtime)
-    client = network.run(connect(network.endpoint(factory), runtime=network.runtime))
+    client = network.client(factory)
     network.run(client.fetch("a", store, "a"))
 
 Time stands still but for ``network.advance``; what would run in a thread runs between two
@@ -15,11 +15,11 @@ recipes.  This module is public: our tests use nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
@@ -34,9 +34,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_ft.client import Client
+from twisted_ft.connecting import connect
 from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.frames import DATA, MAGIC, FrameReader, encode, header
-from twisted_ft.wire.messages import Message
+from twisted_ft.wire.messages import Hello, Limits, Message, Welcome
 
 T = TypeVar("T")
 
@@ -60,7 +63,7 @@ class MemoryTransport:
         self.written = 0
         """bytes written so far"""
         self._address = address
-        self._buffer: deque[bytes] = deque()
+        self._buffer: deque[memoryview] = deque()
         self._buffered = 0
         self._producer: Any = None
         self._producer_paused = False
@@ -74,7 +77,7 @@ class MemoryTransport:
         """See ITransport."""
         if not self.connected or self.disconnecting or not data:
             return
-        self._buffer.append(bytes(data))
+        self._buffer.append(memoryview(bytes(data)))
         self._buffered += len(data)
         self.written += len(data)
         if self._buffered > self.bufferSize and self._producer and not self._producer_paused:
@@ -136,7 +139,7 @@ class MemoryTransport:
             self._buffer.appendleft(first[size:])
             first = first[:size]
         self._buffered -= len(first)
-        return first
+        return bytes(first)
 
     def drained(self) -> None:
         """Ask the producer for more, where nothing is waiting."""
@@ -188,6 +191,42 @@ class Stuck(Exception):
     """Nothing is left to happen, and what was waited for hasn't."""
 
 
+class MemoryThreads:
+    """What would run in threads runs here, one job at each step of the network.
+
+    Each end can have threads of its own: ``runtime=network.threads().runtime``.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.runtime = Runtime(clock, self._in_thread)
+        self.held = False
+        """while it is true no job is run, as on a disk that doesn't answer"""
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not been run."""
+        return len(self._jobs)
+
+    def step(self) -> bool:
+        """Run one job; whether there was one to run."""
+        if self.held or not self._jobs:
+            return False
+        self._jobs.popleft()()
+        return True
+
+    def _in_thread(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
+        done: Deferred[T] = Deferred()
+
+        def job() -> None:
+            maybeDeferred(function, *args).addBoth(
+                lambda result: None if done.called else done.callback(result)
+            )
+
+        self._jobs.append(job)
+        return done
+
+
 class MemoryNetwork:
     """Connections in memory, with a clock and threads that only do what they are told.
 
@@ -196,16 +235,41 @@ class MemoryNetwork:
 
     def __init__(self, segment: int = 1 << 16) -> None:
         self.clock = Clock()
-        self.runtime = Runtime(self.clock, self._in_thread)
         self.segment = segment
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._threads: list[MemoryThreads] = []
         self._connections: list[_Connection] = []
+        self.runtime = self.threads().runtime
+        """clock and threads, for whoever has none of their own"""
+
+    def threads(self) -> MemoryThreads:
+        """More threads: for one end alone, to hold them."""
+        threads = MemoryThreads(self.clock)
+        self._threads.append(threads)
+        return threads
 
     # -- connecting ----------------------------------------------------------------------
 
     def endpoint(self, factory: IProtocolFactory) -> IStreamClientEndpoint:
         """An endpoint whose connections lead to ``factory``."""
         return _MemoryEndpoint(self, factory)
+
+    def client(
+        self,
+        factory: IProtocolFactory,
+        *,
+        runtime: Runtime | None = None,
+        timeout: int = 30,
+        limit_rate: float | None = None,
+    ) -> Client:
+        """A client that is connected to ``factory``, and has greeted."""
+        return self.run(
+            connect(
+                self.endpoint(factory),
+                runtime=runtime or self.runtime,
+                timeout=timeout,
+                limit_rate=limit_rate,
+            )
+        )
 
     def join(self, client: IProtocol, server: IProtocol) -> None:
         """Connect two protocols."""
@@ -247,9 +311,7 @@ class MemoryNetwork:
     def step(self) -> bool:
         """Run one job, move one segment each way on each connection; whether anything happened."""
         self.clock.advance(0)
-        happened = bool(self._jobs)
-        if self._jobs:
-            self._jobs.popleft()()
+        happened = sum(threads.step() for threads in self._threads) > 0
         for connection in list(self._connections):
             happened = connection.step(self.segment) or happened
         self._connections = [
@@ -270,13 +332,15 @@ class MemoryNetwork:
             seconds -= 0.1
             self.settle()
 
-    def run(self, awaitable: Deferred[T], seconds: float = 0) -> T:
+    def run(
+        self, awaitable: Deferred[T] | Coroutine[Deferred[Any], Any, T], seconds: float = 0
+    ) -> T:
         """The result of ``awaitable``, or its failure; Stuck where it never comes.
 
         :param seconds: how much time may go on for it
         """
         outcome: list[T | Failure] = []
-        awaitable.addBoth(outcome.append)
+        ensureDeferred(awaitable).addBoth(outcome.append)
         end = self.clock.seconds() + seconds
         while not outcome:
             if self.step():
@@ -289,17 +353,6 @@ class MemoryNetwork:
         if isinstance(result, Failure):
             result.raiseException()
         return result
-
-    def _in_thread(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
-        done: Deferred[T] = Deferred()
-
-        def job() -> None:
-            maybeDeferred(function, *args).addBoth(
-                lambda result: None if done.called else done.callback(result)
-            )
-
-        self._jobs.append(job)
-        return done
 
 
 @implementer(IStreamClientEndpoint)
@@ -348,9 +401,29 @@ class ScriptedPeer(Protocol):
         """Keep what comes as bytes alone, for a peer that doesn't speak FT/1."""
         self._frames = None
 
+    @property
+    def messages(self) -> list[Message]:
+        """The messages that came."""
+        return [event for event in self.heard if not isinstance(event, bytes)]
+
+    @property
+    def body(self) -> bytes:
+        """What came in DATA frames, all together."""
+        return b"".join(event for event in self.heard if isinstance(event, bytes))
+
     def greet(self) -> None:
         """Send the magic."""
         self.send(MAGIC)
+
+    def hello(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Greet, as a client."""
+        self.greet()
+        self.say(Hello((1,), "scripted", (), limits))
+
+    def welcome(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Greet, as a server."""
+        self.greet()
+        self.say(Welcome(1, "scripted", (), limits))
 
     def say(self, *messages: Message) -> None:
         """Send messages, as they are: nothing checks whether they may be said."""

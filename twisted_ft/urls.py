@@ -61,6 +61,7 @@ def parse_url(url: str) -> Location:
     if not separator or scheme.lower() not in SCHEMES:
         raise ValueError(f"{url!r} is no ft:// or fts:// URL")
     authority, _, path = rest.partition("/")
+    url = f"{scheme}://{authority.rpartition('@')[2]}/{path}"  # what errors may show: no password
     parts = urlsplit(f"//{authority}")
     try:
         port = parts.port

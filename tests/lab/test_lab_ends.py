@@ -27,7 +27,6 @@ from twisted_ft.lab import Ambiguous, LabServerFactory, lab_location, receive_fr
 from twisted_ft.lab.stream import header
 from twisted_ft.testing import MemoryNetwork, MemoryTransport, ScriptedPeer
 from twisted_ft.transfer.outcome import Moved
-from twisted_ft.transfer.producers import PIECE
 from twisted_ft.transfer.runtime import Runtime
 
 
@@ -154,17 +153,17 @@ def test_a_file_that_changes_is_not_sent_to_its_end(
 
 
 def test_a_client_that_reads_slowly_has_its_time(network: MemoryNetwork, tmp_path: Path) -> None:
-    size = 4 * PIECE
+    size = 1_000_000
     (tmp_path / "file").write_bytes(bytes(size))
     peer = lab_client(network, offered(network, tmp_path / "file", timeout=60))
     while len(peer.raw) < size + 200:
         peer.pause_reading()
         network.advance(50)
         server = network.transports[0][1]
-        assert server.buffered <= PIECE + server.bufferSize
+        assert server.buffered <= (1 << 16) + server.bufferSize
         before = len(peer.raw)
         peer.resume_reading()
-        while len(peer.raw) < min(before + PIECE // 2, size + 200):
+        while len(peer.raw) < min(before + (1 << 17), size + 200):
             network.step()
     network.settle()
     assert peer.lost is not None

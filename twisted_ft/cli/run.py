@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -63,6 +65,9 @@ def run(options: Options, command: Callable[[Session], Work]) -> int:
         except CancelledError:
             session.report.interrupted()
             status = INTERRUPTED
+        except BrokenPipeError:  # whoever read our output has enough; so has the flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
         finally:
             session.report.close()
         raise SystemExit(status)

@@ -28,9 +28,12 @@ from twisted_ft.stores.interfaces import ISource
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import origin
 from twisted_ft.terminal import printable, shown
-from twisted_ft.transfer.producers import PIECE, ReadAhead
+from twisted_ft.transfer.producers import ReadAhead
 from twisted_ft.transfer.protocol import as_error
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
+
+_PIECE = 1 << 16
+"""Bytes read and written at once: a slow client's time starts anew whenever one is through."""
 
 
 class LabServerFactory(ServerFactory):
@@ -209,13 +212,13 @@ class LabServer(Protocol, TimeoutMixin):
         """All of the file; its last piece only where the file is still what it was."""
 
         def fill() -> None:
-            body.fill(PIECE)
+            body.fill(_PIECE)
             if not body.left:
                 source.check()
 
         pieces = _Pieces(self.transport)
         sender = FileSender()
-        sender.CHUNK_SIZE = PIECE
+        sender.CHUNK_SIZE = _PIECE
         finished = sender.beginFileTransfer(body, pieces)
         while body.left:
             await self._runtime.in_thread(fill)

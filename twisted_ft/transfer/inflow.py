@@ -136,7 +136,7 @@ class Inflow:
 
     def _go_on(self) -> None:
         """Write what has gathered, where it is enough or the last; else have a rest."""
-        if self._waiting >= BATCH or (self._pieces and self._at_rest):
+        if self._pieces and (self._waiting >= BATCH or self._at_rest):
             self._write_gathered()
         else:
             self._rest()
@@ -145,6 +145,7 @@ class Inflow:
         self._failed = True
         self._busy = False
         self._pieces.clear()
+        self._waiting = 0
         self._resume()
         self._on_failure(as_error(reason))
         self._rest()

@@ -68,4 +68,4 @@ class Asking(Dialogue):
                 entries.extend(said.entries)
             return entries
         finally:
-            self.protocol.leave(self.number)
+            await self.protocol.leave(self.number)

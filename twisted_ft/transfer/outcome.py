@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted.logger import Logger
+
 from twisted_ft.errors import Cancelled, FileTransferError
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Attributes
@@ -38,12 +40,15 @@ class Course:
     A transfer that has to begin again keeps its course: ``sent`` goes on counting.
     """
 
+    log = Logger()
+
     def __init__(self, progress: Progress | None = None, limit: RateLimit | None = None) -> None:
         self.limit = limit
         self.stop: Callable[[FileTransferError], None] | None = None
         """ends what is under way, at the next occasion"""
         self._moved: Moved | None = None
         self._progress = progress
+        self._cancelled = False
 
     @property
     def known(self) -> Moved:
@@ -79,9 +84,21 @@ class Course:
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
+        self._cancelled = True
         if self.stop is not None:
             self.stop(Cancelled("the transfer was cancelled"))
 
+    def check(self) -> None:
+        """Raise Cancelled, where nobody wants it any more."""
+        if self._cancelled:
+            raise Cancelled("the transfer was cancelled")
+
     def _tell(self) -> None:
-        if self._progress is not None:
+        """Whoever watches is no part of the transfer: where that fails, it isn't told again."""
+        if self._progress is None:
+            return
+        try:
             self._progress(self.known)
+        except Exception:
+            self._progress = None
+            self.log.failure("the progress of a transfer can't be told")

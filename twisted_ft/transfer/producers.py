@@ -8,15 +8,15 @@ for the disk on the reactor's thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
 from blake3 import blake3
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer
 from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
-from twisted_ft.errors import FileTransferError, SourceChanged
+from twisted_ft.errors import SourceChanged
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.outcome import Course
@@ -148,22 +148,21 @@ async def _send_pieces(
     sender = FileSender()
     sender.CHUNK_SIZE = size
     sender.beginFileTransfer(body, frames)
-    filling = protocol.in_thread(body.fill, size)
+    filling: Deferred[None] | None = protocol.in_thread(body.fill, size)
     try:
         await protocol.body_turn(exchange)
-        more = True
-        while more:
-            await filling
+        while filling is not None:
+            filled, filling = filling, None
+            await filled
             await protocol.writable()
             check()
             before = frames.written
             cast(IPullProducer, frames.producer).resumeProducing()
             sent = frames.written - before
-            more = body.left > 0
-            if more:
+            if body.left > 0:
                 filling = protocol.in_thread(body.fill, size)
             course.moves(sent)
             await protocol.pace(course.limit, sent)
     finally:
-        with suppress(FileTransferError):  # a source isn't closed while it is being read
-            await filling
+        if filling is not None:  # a source isn't closed while it is being read
+            await filling.addErrback(lambda _: None)

@@ -82,6 +82,9 @@ class Policy(Protocol):
 class _Nobody:
     """Stands behind an exchange that its participant has left before its end."""
 
+    def __init__(self) -> None:
+        self.over: Deferred[None] = Deferred()
+
     def heard(self, message: Message) -> None:
         """Passed over."""
 
@@ -89,7 +92,8 @@ class _Nobody:
         """Passed over."""
 
     def connection_lost(self, error: FileTransferError) -> None:
-        """Nobody is to be told."""
+        """The exchange is over with it."""
+        self.over.callback(None)
 
 
 _NOBODY = _Nobody()
@@ -118,7 +122,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._participants: dict[int, Participant] = {}
         self._ending: FileTransferError | None = None
         self._jobs = 0
-        self._working = LoopingCall(self._say_working)
+        self._taken = False
+        self._working = LoopingCall(self._tell_working)
         self._working.clock = runtime.clock
         self._choked = False
         self._writers: deque[Deferred[None]] = deque()
@@ -158,6 +163,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         try:
             for event in self.conversation.receive(data):
                 if isinstance(event, Data):
+                    self._taken = True
                     self._participants.get(event.exchange, _NOBODY).data_received(event.content)
                 else:
                     self._heard(event)
@@ -233,7 +239,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         participant = self._participants.get(number)
         if participant is not None:
             participant.heard(message)
-            if participant is _NOBODY:
+            if isinstance(participant, _Nobody):
                 self.leave(number)
         elif isinstance(message, (Get, Offer, List)):
             self._policy.begun(self, message)
@@ -249,6 +255,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     def take_part(self, number: int, participant: Participant) -> None:
         """From here on ``participant`` hears what is said in exchange ``number``."""
         self._participants[number] = participant
+        self._begin_telling()
 
     def say(self, message: Message) -> None:
         """Send a message; the failure that ended the connection where it is over."""
@@ -293,13 +300,19 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             ready.callback(None)
         return ready
 
-    def leave(self, exchange: int) -> None:
-        """The participant wants to hear nothing more; what may still come is passed over."""
-        if self.conversation.state_of(exchange) is State.ENDED:
-            self._participants.pop(exchange, None)
+    def leave(self, exchange: int) -> Deferred[None]:
+        """The participant wants to hear nothing more; what may still come is passed over.
+
+        Fires when the other side has said its last word in the exchange.
+        """
+        known = self._participants.pop(exchange, None)
+        left = known if isinstance(known, _Nobody) else _Nobody()
+        if self._ending is not None or self.conversation.state_of(exchange) is State.ENDED:
+            left.over.callback(None)
         else:
-            self._participants[exchange] = _NOBODY
+            self._participants[exchange] = left
         self._watch()
+        return left.over
 
     def _forget_writer(self, ready: Deferred[None]) -> None:
         if ready in self._writers:
@@ -321,8 +334,6 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
         """Call what may block; meanwhile the other side is told that work goes on."""
         self._jobs += 1
-        if not self._working.running and self.conversation.is_open and not self._lost:
-            self._working.start(self.conversation.peer_limits.silence / 3, now=False)
 
         def done(result: T) -> T:
             self._jobs -= 1
@@ -330,11 +341,18 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
         return self.runtime.in_thread(function, *args).addBoth(done)
 
-    def _say_working(self) -> None:
-        if self._jobs and self._ending is None:
-            self._write(self.conversation.say(Working()))
-        else:
+    def _begin_telling(self) -> None:
+        """While exchanges are under way, tell the other side three times in its patience."""
+        if not self._working.running and not self._lost:
+            self._working.start(self.conversation.peer_limits.silence / 3, now=False)
+
+    def _tell_working(self) -> None:
+        """Say Working where we work, or take a body: slowly, for all the sender knows."""
+        if self.conversation.idle or self._ending is not None:
             self._working.stop()
+        elif self._jobs or self._readers_paused or self._taken:
+            self._taken = False
+            self._write(self.conversation.say(Working()))
 
     def pause_reading(self) -> None:
         """Take nothing more off the transport until ``resume_reading``; calls are counted."""

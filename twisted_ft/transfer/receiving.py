@@ -39,11 +39,11 @@ class Receiving(Dialogue):
             self.protocol.say(Get(self.number, path))
             offer = await self.hear(Offer)
         except Exception:
-            raise self._refuse(as_error(Failure())) from None
+            error = self._refuse(as_error(Failure()))
+            await self.protocol.leave(self.number)
+            raise error from None
         if offer.file.path != path:
-            error = ProtocolError(f"{shown(path)} was asked for, {shown(offer.file.path)} offered")
-            self.protocol.end(error)
-            raise error
+            raise self._broken(f"{shown(path)} was asked for, {shown(offer.file.path)} offered")
         return await self.receive(replace(offer.file, path=name), store, overwrite=True)
 
     async def receive(self, file: Attributes, store: IStore, overwrite: bool) -> Moved:
@@ -61,7 +61,7 @@ class Receiving(Dialogue):
         except Exception:
             raise self._refuse(as_error(Failure())) from None
         finally:
-            self.protocol.leave(self.number)
+            await self.protocol.leave(self.number)
 
     async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
         self.check()

@@ -46,6 +46,7 @@ class Sending(Dialogue):
         moved = self._course.begins(source.attributes)
         try:
             self.check()
+            self._course.check()
             self.protocol.say(Offer(self.number, replace(source.attributes, path=path)))
             accept = await self.hear(Accept)
             self._course.goes_on_from(self._checked(accept.offset, moved.file.size))
@@ -59,8 +60,8 @@ class Sending(Dialogue):
         except Exception:
             raise self._abort(as_error(Failure())) from None
         finally:
-            self.protocol.leave(self.number)
-            self.protocol.in_thread(source.close)
+            self.protocol.in_thread(source.close).addErrback(as_error)
+            await self.protocol.leave(self.number)
 
     def _checked(self, offset: int, size: int) -> int:
         if offset <= size:
