@@ -19,6 +19,7 @@ from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.listing import Asking
 from twisted_ft.transfer.outcome import Course, Moved, Progress
+from twisted_ft.transfer.patience import limits
 from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
@@ -26,7 +27,7 @@ from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sending import Sending
 from twisted_ft.version import AGENT
 from twisted_ft.wire.conversation import Conversation, Side
-from twisted_ft.wire.messages import Abort, Entry, Get, Limits, List, Offer, Refuse
+from twisted_ft.wire.messages import Abort, Entry, Get, List, Offer, Refuse
 
 T = TypeVar("T")
 RemotePath = str | bytes
@@ -70,7 +71,7 @@ class Client:
         self.runtime = runtime
         self.ready: Deferred[Client] = Deferred()
         """fires when both sides have greeted"""
-        self._limits = Limits(message=1 << 20, exchanges=64, silence=timeout)
+        self._limits = limits(timeout)
         self._limit = RateLimit(limit_rate) if limit_rate is not None else None
         self._protocol: FileTransferProtocol | None = None
         self._places = DeferredSemaphore(1)

@@ -12,18 +12,19 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Busy, FileTransferError, ReadOnly, Unchanged
+from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly, Unchanged
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.terminal import printable, shown
 from twisted_ft.transfer.listing import Answering
 from twisted_ft.transfer.outcome import Moved
+from twisted_ft.transfer.patience import limits
 from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.transfer.sending import Sending
 from twisted_ft.version import AGENT
 from twisted_ft.wire.conversation import Conversation, Side
-from twisted_ft.wire.messages import Get, Limits, List, Offer, Refuse
+from twisted_ft.wire.messages import Get, List, Offer, Refuse
 
 
 class FileTransferFactory(ServerFactory):
@@ -54,7 +55,7 @@ class FileTransferFactory(ServerFactory):
         self.writable = writable
         self.overwrite = overwrite
         self.max_connections = max_connections
-        self.limits = Limits(message=1 << 20, exchanges=64, silence=timeout)
+        self.limits = limits(timeout)
         self.connections: set[FileTransferProtocol] = set()
         self._given_runtime = runtime
 
@@ -109,8 +110,15 @@ class FileTransferFactory(ServerFactory):
         return await receiving.receive(offer.file, self.store, self.overwrite)
 
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
-        """See Policy."""
+        """See Policy: who broke the protocol, or doesn't speak it, is named in the log."""
         self.connections.discard(protocol)
+        if type(error) is not ConnectionFailed:
+            self.log.warn(
+                "{peer} sent away: {error} ({code})",
+                peer=protocol.peer,
+                code=error.code,
+                error=shown(error.text),
+            )
 
     # -- the log: one event for each exchange, when its end is known -----------------------
 

@@ -114,10 +114,11 @@ class CantListen(SystemExit, CannotListenError):
     """
 
     def __init__(self, text: str) -> None:
-        SystemExit.__init__(self, text)
+        SystemExit.__init__(self, f"twistd filetransfer: {text}")
+        self.text = text
 
     def __str__(self) -> str:
-        return str(self.code)
+        return self.text  # of which twistd shows the first 100 bytes
 
 
 class FileTransferService(MultiService):
@@ -143,9 +144,11 @@ class FileTransferService(MultiService):
             super().privilegedStartService()
         except CannotListenError as error:
             raise CantListen(
-                f"twistd filetransfer: can't listen on {error.interface or '*'}:{error.port}: "
+                f"can't listen on {error.interface or '*'}:{error.port}: "
                 f"{getattr(error.socketError, 'strerror', None) or error.socketError}"
             ) from None
+        except OverflowError as error:  # a port number beyond what there is
+            raise CantListen(f"can't listen on {', '.join(self._listen)}: {error}") from None
 
     def startService(self) -> None:
         """Say what is served."""

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from twisted.python.failure import Failure
 
 from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.transfer.dialogue import Dialogue
 from twisted_ft.transfer.protocol import as_error
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import End, Entries, Entry, List, Refuse
 
 BATCH = 1 << 16
-"""Bytes, about, in one Entries message."""
-_ENTRY_SIZE = 40
-"""Bytes that an entry takes beside its name, at most, about."""
+"""Bytes in one Entries message, at most; fewer, where the other side takes fewer."""
+_ENTRY_SIZE = 48
+"""Bytes that an entry takes beside its path, at most."""
+_MESSAGE_SIZE = 32
+"""Bytes that Entries takes beside its entries, at most."""
 
 
 class Answering(Dialogue):
@@ -35,8 +38,10 @@ class Answering(Dialogue):
 
     async def _send(self, store: IStore, path: bytes) -> int:
         entries = await self.protocol.in_thread(store.entries, path)
+        size = min(BATCH, self.protocol.conversation.peer_limits.message)
+        room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
         count = 0
-        while batch := await self.protocol.in_thread(_next_batch, entries):
+        while batch := await self.protocol.in_thread(_next_batch, entries, room):
             await self.protocol.writable()
             self.protocol.say(Entries(self.number, batch))
             count += len(batch)
@@ -44,14 +49,14 @@ class Answering(Dialogue):
         return count
 
 
-def _next_batch(entries: Iterator[Entry]) -> tuple[Entry, ...]:
-    """The next entries, as many as make a message of about BATCH bytes.  Blocks."""
+def _next_batch(entries: Iterator[Entry], room: int) -> tuple[Entry, ...]:
+    """The next entries, up to the one with which they take ``room`` bytes.  Blocks."""
     batch: list[Entry] = []
     size = 0
     for entry in entries:
         batch.append(entry)
         size += len(entry.path) + _ENTRY_SIZE
-        if size >= BATCH:
+        if size >= room:
             break
     return tuple(batch)
 
