@@ -31,6 +31,16 @@ class ISource(Interface):
         """Give up what is held.  May be called more than once."""
 
 
+class IDescriptorSource(ISource):
+    """A source that is a file of the operating system's: it can be sent without being copied."""
+
+    def fileno() -> int:  # type: ignore[misc, empty-body]
+        """The file's descriptor, to be read at given offsets only."""
+
+    def read_into(offset: int, buffer: memoryview) -> int:  # type: ignore[misc, empty-body]
+        """Fill ``buffer`` from ``offset`` on; bytes read, fewer only at the end of the file."""
+
+
 class ISink(Interface):
     """One file on its way in: under another name, until it is published.
 

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from twisted_ft.errors import SourceChanged, Unchanged
 from twisted_ft.stores import system
 from twisted_ft.stores.folder import Folder, sentences
-from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.stores.interfaces import IDescriptorSource, ISink, ISource, IStore
 from twisted_ft.stores.names import (
     PARTIAL,
     PATH_MAX,
@@ -38,7 +38,7 @@ def _version(status: os.stat_result) -> bytes:
     return b"%d-%d-%d" % (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-@implementer(ISource)
+@implementer(IDescriptorSource)
 class LocalSource:
     """A file of the folder, opened as ``fd``, which it closes: see ISource."""
 
@@ -56,6 +56,15 @@ class LocalSource:
         """See ISource."""
         with sentences(self.attributes.path):
             return system.read_at(self._fd, size, offset)
+
+    def fileno(self) -> int:
+        """See IDescriptorSource."""
+        return self._fd
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """See IDescriptorSource."""
+        with sentences(self.attributes.path):
+            return os.preadv(self._fd, [buffer], offset)
 
     def check(self) -> None:
         """See ISource."""

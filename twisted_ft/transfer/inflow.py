@@ -17,12 +17,14 @@ from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
 
-BATCH = 1 << 20
+BATCH = 1 << 21
 """Bytes that are gathered before a thread writes them; what is less waits for the rest."""
 HIGH_WATER = 2 * BATCH
 """Bytes that may wait for the disk; past them the transport isn't read."""
 LOW_WATER = BATCH
 """Bytes below which it is read again."""
+_PIECE_COST = 256
+"""Bytes that a piece is counted as beside its own: a peer may send them one by one."""
 
 
 class Intake(Protocol):
@@ -85,7 +87,7 @@ class Inflow:
         if self._failed:
             return
         self._pieces.append(piece)
-        self._waiting += len(piece)
+        self._waiting += len(piece) + _PIECE_COST
         if self._waiting > HIGH_WATER and not self._paused:
             self._paused = True
             self._protocol.pause_reading()
@@ -124,7 +126,7 @@ class Inflow:
         size = 0
         for piece in pieces:
             self._digest.update(piece)
-            size += len(piece)
+            size += len(piece) + _PIECE_COST
         return size
 
     def _done(self, written: int) -> None:

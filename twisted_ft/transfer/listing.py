@@ -71,6 +71,8 @@ class Asking(Dialogue):
             self.protocol.say(List(self.number, path))
             while isinstance(said := await self.hear_any(), Entries):
                 entries.extend(said.entries)
-            return entries
-        finally:
+        except Exception:
             await self.protocol.leave(self.number)
+            raise
+        self.protocol.leave(self.number)
+        return entries

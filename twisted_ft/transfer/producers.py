@@ -1,8 +1,9 @@
-"""A body onto a transport.
+"""A body onto a transport: read and hashed ahead in a thread, sent by FileSender or by the kernel.
 
-Twisted's FileSender does it: it is asked for a piece whenever the transport takes more, and
-is given a file whose next piece a thread has read and hashed already, so that it never waits
-for the disk on the reactor's thread.
+Twisted's FileSender serves any transport and any source: it is asked for a piece whenever the
+transport takes more, and given a file whose next piece is in memory already.  Where the
+transport is plain TCP and the source has a descriptor, sendfile(2) takes its place
+(``sendfile.py``).  Neither waits for the disk on the reactor's thread.
 """
 
 from __future__ import annotations
@@ -17,28 +18,46 @@ from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged
-from twisted_ft.stores.interfaces import ISource
+from twisted_ft.stores.interfaces import IDescriptorSource, ISource
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.outcome import Course
 from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.sendfile import can_sendfile
 
+FIRST_PIECE = 1 << 16
+"""Bytes in the first piece of a body; a piece is one DATA frame."""
 PIECE = 1 << 20
-"""Bytes read, hashed and written at once, at most: one DATA frame.  ``docs/performance.md``
-has the figures that chose it."""
-_SLICE = 0.1
-"""Seconds' worth of bytes in a piece, where the rate is limited; a slow body is never silent."""
-_LEAST_PIECE = 1 << 10
+"""Bytes in a piece that is kept in memory, at most."""
+SENDFILE_PIECE = 1 << 23
+"""Bytes in a piece that isn't, at most."""
+_PACE = 0.1
+"""Seconds that a piece should take: long enough to be worth a trip to a thread, and short enough
+to be stopped soon, as a frame that has begun must be filled."""
+_BUFFER = 1 << 18
+"""Bytes read at once where they are only hashed: few enough to stay in a core's cache."""
 
 
-def piece_size(rate: float | None) -> int:
-    """Bytes in a piece of a body that is sent at ``rate`` bytes a second at most."""
-    if rate is None:
-        return PIECE
-    return max(_LEAST_PIECE, min(PIECE, int(rate * _SLICE)))
+class PieceSize:
+    """How much to send at once: as much as takes about a tenth of a second.
+
+    :param largest: bytes, at most
+    :param rate: a limit in bytes a second, if any
+    """
+
+    def __init__(self, largest: int, rate: float | None) -> None:
+        self._largest = largest if rate is None else max(1, min(largest, int(rate * _PACE)))
+        self.bytes = min(FIRST_PIECE, self._largest)
+
+    def took(self, seconds: float) -> None:
+        """The last piece took so long."""
+        if seconds < _PACE:
+            self.bytes = min(2 * self.bytes, self._largest)
+        elif seconds > 4 * _PACE:
+            self.bytes = max(self.bytes // 2, min(FIRST_PIECE, self._largest))
 
 
-class ReadAhead:
-    """A body as a file object: ``fill`` reads and hashes a piece, ``read`` hands it out.
+class _Ahead:
+    """What is read of a file, and hashed, ahead of what is sent.
 
     :param source: where from; it is read from ``offset`` to its announced size
     """
@@ -47,11 +66,10 @@ class ReadAhead:
         self._source = source
         self._position = offset
         self._digest = blake3()
-        self._ready = b""
 
     @property
     def left(self) -> int:
-        """Bytes of the body that have not been read."""
+        """Bytes that have not been read."""
         return self._source.attributes.size - self._position
 
     def digest(self) -> bytes:
@@ -62,28 +80,39 @@ class ReadAhead:
         """Hash what lies before the body, which the receiver has.  Blocks."""
         position, end = 0, self._position
         while position < end:
-            piece = self._read(position, min(PIECE, end - position))
+            piece = self._source.read(position, min(PIECE, end - position))
+            if not piece:
+                raise self._shrunk()
             self._digest.update(piece)
             position += len(piece)
 
+    def _shrunk(self) -> SourceChanged:
+        return SourceChanged(
+            f"{shown(self._source.attributes.path)}: the file became shorter "
+            "while it was being sent; try again"
+        )
+
+
+class ReadAhead(_Ahead):
+    """A body as a file object: ``fill`` reads and hashes a piece, ``read`` hands it out."""
+
+    def __init__(self, source: ISource, offset: int) -> None:
+        super().__init__(source, offset)
+        self._ready = b""
+
     def fill(self, size: int) -> None:
         """Read and hash the next piece, of up to ``size`` bytes.  Blocks."""
-        self._ready = self._read(self._position, min(size, self.left))
-        self._position += len(self._ready)
-        self._digest.update(self._ready)
+        wanted = min(size, self.left)
+        piece = self._source.read(self._position, wanted)
+        if len(piece) < wanted:
+            raise self._shrunk()
+        self._digest.update(piece)
+        self._position += wanted
+        self._ready = piece
 
     def read(self, size: int) -> bytes:
         """The piece that is ready, which FileSender asks for; nothing at the end."""
         piece, self._ready = self._ready, b""
-        return piece
-
-    def _read(self, position: int, size: int) -> bytes:
-        piece = self._source.read(position, size)
-        if len(piece) < size:
-            raise SourceChanged(
-                f"{shown(self._source.attributes.path)}: the file became shorter "
-                "while it was being sent; try again"
-            )
         return piece
 
 
@@ -111,6 +140,64 @@ class DataFrames:
         self.written += len(data)
 
 
+class CopiedBody(ReadAhead):
+    """A body by way of FileSender."""
+
+    largest = PIECE
+
+    def __init__(
+        self, protocol: FileTransferProtocol, exchange: int, source: ISource, offset: int
+    ) -> None:
+        super().__init__(source, offset)
+        self._frames = DataFrames(protocol, exchange)
+        sender = FileSender()
+        sender.CHUNK_SIZE = PIECE
+        sender.beginFileTransfer(self, self._frames)
+
+    async def send(self) -> int:
+        """Send the piece that was read last; its bytes."""
+        before = self._frames.written
+        cast(IPullProducer, self._frames.producer).resumeProducing()
+        return self._frames.written - before
+
+
+class DescriptorBody(_Ahead):
+    """A body by way of sendfile(2): a thread only hashes it, and so has it in the page cache."""
+
+    largest = SENDFILE_PIECE
+
+    def __init__(
+        self, protocol: FileTransferProtocol, exchange: int, source: IDescriptorSource, offset: int
+    ) -> None:
+        super().__init__(source, offset)
+        self._protocol, self._exchange = protocol, exchange
+        self._descriptors = source
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._ready = range(offset, offset)
+
+    def fill(self, size: int) -> None:
+        """Hash the next piece, of up to ``size`` bytes.  Blocks."""
+        begin, end = self._position, self._position + min(size, self.left)
+        while self._position < end:
+            part = self._buffer[: end - self._position]
+            count = self._descriptors.read_into(self._position, part)
+            if not count:
+                raise self._shrunk()
+            self._digest.update(part[:count])
+            self._position += count
+        self._ready = range(begin, end)
+
+    async def send(self) -> int:
+        """Send the piece that was hashed last; its bytes."""
+        ready = self._ready
+        sent = await self._protocol.send_range(
+            self._exchange, self._descriptors.fileno(), ready.start, len(ready)
+        )
+        if sent < len(ready):
+            raise self._shrunk()
+        return sent
+
+
 async def send_body(
     protocol: FileTransferProtocol,
     exchange: int,
@@ -126,7 +213,11 @@ async def send_body(
     :param check: is called before each piece, and raises what there is to stop for
     :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """
-    body = ReadAhead(source, offset)
+    body: CopiedBody | DescriptorBody
+    if can_sendfile(protocol.transport, source):
+        body = DescriptorBody(protocol, exchange, cast(IDescriptorSource, source), offset)
+    else:
+        body = CopiedBody(protocol, exchange, source, offset)
     if offset:
         await protocol.in_thread(body.hash_before)
     if body.left:
@@ -138,31 +229,32 @@ async def send_body(
 async def _send_pieces(
     protocol: FileTransferProtocol,
     exchange: int,
-    body: ReadAhead,
+    body: CopiedBody | DescriptorBody,
     course: Course,
     check: Callable[[], None],
 ) -> None:
-    """Have FileSender send a piece whenever the transport takes one; meanwhile read the next."""
-    size = piece_size(course.limit.rate if course.limit is not None else None)
-    frames = DataFrames(protocol, exchange)
-    sender = FileSender()
-    sender.CHUNK_SIZE = size
-    sender.beginFileTransfer(body, frames)
-    filling: Deferred[None] | None = protocol.in_thread(body.fill, size)
+    """Send a piece whenever the transport takes one; meanwhile read the next."""
+    now = protocol.runtime.now
+    size = PieceSize(body.largest, course.limit.rate if course.limit is not None else None)
+    filling = protocol.in_thread(body.fill, size.bytes)
     try:
         await protocol.body_turn(exchange)
-        while filling is not None:
-            filled, filling = filling, None
-            await filled
+        more = True
+        while more:
+            began = now()
+            await filling
             await protocol.writable()
             check()
-            before = frames.written
-            cast(IPullProducer, frames.producer).resumeProducing()
-            sent = frames.written - before
-            if body.left > 0:
-                filling = protocol.in_thread(body.fill, size)
+            sending = Deferred.fromCoroutine(body.send())
+            more = body.left > 0
+            if more:
+                filling = protocol.in_thread(body.fill, size.bytes)
+            sent = await sending
             course.moves(sent)
             await protocol.pace(course.limit, sent)
-    finally:
-        if filling is not None:  # a source isn't closed while it is being read
-            await filling.addErrback(lambda _: None)
+            size.took(now() - began)
+    except Exception:
+        filling.addErrback(lambda _: None)  # whoever stops doesn't ask for it
+        if not filling.called:  # a source isn't closed while it is being read
+            await filling
+        raise

@@ -35,6 +35,7 @@ from twisted_ft.errors import (
 from twisted_ft.transfer.loss import why_lost
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.sendfile import FileRange
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
@@ -131,6 +132,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._lost = False
         self._dropping: IDelayedCall | None = None
         self._turns: dict[int, Deferred[None]] = {}
+        self._range: FileRange | None = None
+        self._held_back = b""
 
     @property
     def peer(self) -> str:
@@ -284,6 +287,35 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         header = self.conversation.data_header(exchange, len(piece))
         self.transport.writeSequence((header, piece))
 
+    async def send_range(self, exchange: int, fd: int, offset: int, size: int) -> int:
+        """Send a range of a file as one DATA frame, without copying it; the bytes it still had.
+
+        What the file has no more is made up with zeros, as a frame must be filled.
+        """
+        if self._ending is not None:
+            raise self._ending
+        self.transport.write(self.conversation.data_header(exchange, size))
+        self.transport.unregisterProducer()
+        self._range = FileRange(
+            self.transport, fd, offset, size, self.pauseProducing, self._range_moved
+        )
+        try:
+            await self._range.send()
+            sent = self._range.sent
+        finally:
+            self._range = None
+        self.transport.registerProducer(self, True)
+        self.transport.write(bytes(size - sent) + self._held_back)
+        self._held_back = b""
+        if self._choked:
+            self.resumeProducing()
+        return sent
+
+    def _range_moved(self) -> None:
+        self._choked = False
+        self.resetTimeout()
+        self._watch()
+
     async def pace(self, limit: RateLimit | None, size: int) -> None:
         """Wait as long as ``limit`` demands of who has just moved ``size`` bytes."""
         if limit is not None:
@@ -322,6 +354,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
     def _release_writers(self, error: FileTransferError) -> None:
         """Nobody who waits to write will get to it."""
+        if self._range is not None:
+            self._range.stop(error)
         waiting = [*self._writers, *self._turns.values()]
         self._writers.clear()
         self._turns.clear()
@@ -329,7 +363,11 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             each.errback(error)
 
     def _write(self, data: bytes) -> None:
-        self.transport.write(data)
+        """Send a message; behind the DATA frame that is being filled, where one is."""
+        if self._range is None:
+            self.transport.write(data)
+        else:
+            self._held_back += data
 
     # -- threads, and whose turn it is ---------------------------------------------------
 
@@ -404,10 +442,11 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if self._ending is not None:
             return
         self._ending = error
+        amid_frame = self._range is not None
         self._release_writers(error)
         self.setTimeout(None)
         self.transport.unregisterProducer()
-        if self._choked:
+        if self._choked or amid_frame:
             self.transport.abortConnection()
         else:
             self.transport.loseConnection()

@@ -54,14 +54,24 @@ class Receiving(Dialogue):
         self._course.begins(file)
         try:
             sink = await self.protocol.in_thread(store.sink, file, overwrite)
-            try:
-                return await self._receive_into(sink, file)
-            finally:
-                await self._keep(sink)
+            moved = await self._receive_or_keep(sink, file)
         except Exception:
-            raise self._refuse(as_error(Failure())) from None
-        finally:
+            error = self._refuse(as_error(Failure()))
             await self.protocol.leave(self.number)
+            raise error from None
+        self.protocol.leave(self.number)
+        return moved
+
+    async def _receive_or_keep(self, sink: ISink, file: Attributes) -> Moved:
+        """Receive, or write what has arrived before letting go of it."""
+        try:
+            return await self._receive_into(sink, file)
+        except Exception:
+            reason = as_error(Failure())
+            if self._inflow is not None:
+                await self._inflow.at_rest()
+            await self.protocol.in_thread(sink.keep).addErrback(as_error)
+            raise reason from None
 
     async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
         self.check()
@@ -94,12 +104,6 @@ class Receiving(Dialogue):
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
         self.fail(self._refuse(error))
-
-    async def _keep(self, sink: ISink) -> None:
-        """Write what has arrived before letting go of it; nothing, once it is published."""
-        if self._inflow is not None:
-            await self._inflow.at_rest()
-        await self.protocol.in_thread(sink.keep)
 
     def _broken(self, text: str) -> ProtocolError:
         error = ProtocolError(text)

@@ -56,12 +56,14 @@ class Sending(Dialogue):
             self.protocol.say(Done(self.number, digest))
             receipt = await self.hear(Receipt)
             self._check_receipt(receipt, digest)
-            return self._course.ends(digest)
         except Exception:
-            raise self._abort(as_error(Failure())) from None
-        finally:
+            error = self._abort(as_error(Failure()))
             self.protocol.in_thread(source.close).addErrback(as_error)
             await self.protocol.leave(self.number)
+            raise error from None
+        self.protocol.in_thread(source.close).addErrback(as_error)
+        self.protocol.leave(self.number)
+        return self._course.ends(digest)
 
     def _checked(self, offset: int, size: int) -> int:
         if offset <= size:
