@@ -1,4 +1,4 @@
-"""The kernel's way from a file to a TCP socket: taken where it can be, and no different otherwise."""
+"""The kernel's way from a file to a socket: taken where it can be, and no different otherwise."""
 
 from __future__ import annotations
 
@@ -122,7 +122,11 @@ async def test_a_cancelled_transfer_is_carried_on(
 ) -> None:
     _, client, _ = served
     running: list[Deferred[Any]] = []
-    cancel = _when_half_is_through(lambda: running[0].cancel())
+
+    def cancel_it() -> None:
+        running[0].cancel()
+
+    cancel = _when_half_is_through(cancel_it)
     running.append(client.get("file", tmp_path / "got", progress=cancel))
     await _fails(running[0], CancelledError)
     delivery = await client.get("file", tmp_path / "got")

@@ -187,6 +187,10 @@ class _Connection:
         return False
 
 
+_MOMENT = 1e-6
+"""Seconds; the least that time goes on."""
+
+
 class Stuck(Exception):
     """Nothing is left to happen, and what was waited for hasn't."""
 
@@ -325,11 +329,10 @@ class MemoryNetwork:
             pass
 
     def advance(self, seconds: float) -> None:
-        """Let time go on, a tenth of a second at once at most, and whatever comes with it."""
+        """Let time go on, and whatever comes with it."""
+        end = self.clock.seconds() + seconds
         self.settle()
-        while seconds > 0:
-            self.clock.advance(min(0.1, seconds))
-            seconds -= 0.1
+        while self._go_on(end):
             self.settle()
 
     def run(
@@ -343,16 +346,22 @@ class MemoryNetwork:
         ensureDeferred(awaitable).addBoth(outcome.append)
         end = self.clock.seconds() + seconds
         while not outcome:
-            if self.step():
-                continue
-            if self.clock.seconds() >= end:
+            if not self.step() and not outcome and not self._go_on(end):
                 raise Stuck("nothing is left to happen, and there is no result")
-            self.clock.advance(0.1)
         self.settle()
         result = outcome[0]
         if isinstance(result, Failure):
             result.raiseException()
         return result
+
+    def _go_on(self, end: float) -> bool:
+        """Let time go on to the next call that is due, or to ``end``; False where it is there."""
+        left = end - self.clock.seconds()
+        if left < _MOMENT:
+            return False
+        due = min((call.getTime() for call in self.clock.getDelayedCalls()), default=end)
+        self.clock.advance(min(left, max(due - self.clock.seconds(), _MOMENT)))
+        return True
 
 
 @implementer(IStreamClientEndpoint)

@@ -9,6 +9,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 DEFAULT_PORT = 22222
 SCHEMES = ("ft", "fts")
+_NO_HOST = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,15 @@ def parse_url(url: str) -> Location:
         raise ValueError(f"{url!r} is no ft:// or fts:// URL")
     authority, _, path = rest.partition("/")
     url = f"{scheme}://{authority.rpartition('@')[2]}/{path}"  # what errors may show: no password
-    parts = urlsplit(f"//{authority}")
+    try:
+        parts = urlsplit(f"//{authority}")
+    except ValueError as error:
+        raise ValueError(f"{url!r}: {error}") from None
     try:
         port = parts.port
     except ValueError:
         raise ValueError(f"{url!r}: the port is a number from 1 to 65535") from None
-    if not parts.hostname or port == 0 or authority != parts.netloc:
+    if not parts.hostname or port == 0 or authority != parts.netloc or _NO_HOST.search(authority):
         raise ValueError(f"{url!r} names no host: write {scheme}://HOST/PATH")
     if parts.username is not None:
         raise ValueError(f"{url!r}: this version can't log in; leave out the part before the @")

@@ -10,7 +10,7 @@ from twisted_ft.wire.messages import Limits
 _LONGEST = 2**31 - 1
 
 
-def limits(timeout: int) -> Limits:
+def limits(timeout: object) -> Limits:
     """The limits of an end that waits ``timeout`` seconds for the other side's word.
 
     :raises ValueError: that is no whole number of seconds, or less than one

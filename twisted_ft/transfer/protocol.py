@@ -296,25 +296,20 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             raise self._ending
         self.transport.write(self.conversation.data_header(exchange, size))
         self.transport.unregisterProducer()
-        self._range = FileRange(
-            self.transport, fd, offset, size, self.pauseProducing, self._range_moved
-        )
+        self.pauseProducing()  # it is the peer's turn, to read, and until then nobody else writes
+        self._range = FileRange(self.transport, fd, offset, size, self.resetTimeout)
         try:
             await self._range.send()
             sent = self._range.sent
         finally:
             self._range = None
+        self._choked = False
         self.transport.registerProducer(self, True)
         self.transport.write(bytes(size - sent) + self._held_back)
         self._held_back = b""
-        if self._choked:
+        if not self._choked:
             self.resumeProducing()
         return sent
-
-    def _range_moved(self) -> None:
-        self._choked = False
-        self.resetTimeout()
-        self._watch()
 
     async def pace(self, limit: RateLimit | None, size: int) -> None:
         """Wait as long as ``limit`` demands of who has just moved ``size`` bytes."""

@@ -8,6 +8,7 @@ transport of Twisted's and a source that has a descriptor; ``producers`` has the
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import tcp
@@ -39,18 +40,17 @@ class FileRange:
     empty, and then writes to the socket itself.
 
     :param transport: has nothing but what must go before the range in its buffer
-    :param on_blocked: is told when the socket takes no more, for the time being
-    :param on_moved: is told when it has taken some
+    :param on_moved: is told when the socket has taken some
     """
 
     def __init__(
-        self, transport: Any, fd: int, offset: int, size: int, on_blocked: Any, on_moved: Any
+        self, transport: Any, fd: int, offset: int, size: int, on_moved: Callable[[], object]
     ) -> None:
         self.sent = 0
         """bytes of the range that are on the socket"""
         self._transport, self._fd = transport, fd
         self._offset, self._size = offset, size
-        self._on_blocked, self._on_moved = on_blocked, on_moved
+        self._on_moved = on_moved
         self._registered = False
         self._done: Deferred[None] = Deferred()
 
@@ -77,7 +77,6 @@ class FileRange:
                 self._transport.fileno(), self._fd, self._offset + self.sent, self._size - self.sent
             )
         except BlockingIOError:
-            self._on_blocked()
             self._transport.startWriting()
             return
         except OSError:

@@ -1,0 +1,65 @@
+"""A disk that is full on either side: said, nothing lost, and carried on when there is room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from programs import Server, ft, kept_in
+
+CONTENT = os.urandom(6 << 20)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 8 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"only root may mount a file system: {error}")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _fill(disk: Path) -> Path:
+    """Leave less room than a transfer wants."""
+    (disk / "ballast").write_bytes(bytes(4 << 20))
+    return disk / "ballast"
+
+
+def test_at_the_client(place: Place, small_disk: Path) -> None:
+    url = place.file("a", CONTENT)
+    ballast = _fill(small_disk)
+    failed = ft("get", "--json", url, small_disk)
+    assert failed.line["code"] == "no-space"
+    assert "make room, and try again" in failed.sentence
+    kept = kept_in(small_disk)
+    assert kept > 0
+    assert not (small_disk / "a").exists()
+    ballast.unlink()
+    line = ft("get", "--json", url, small_disk).ok().line
+    assert (line["resumed_from"], line["sent"]) == (kept, len(CONTENT) - kept)
+    assert (small_disk / "a").read_bytes() == CONTENT
+
+
+def test_at_the_server(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "a").write_bytes(CONTENT)
+    ballast = _fill(small_disk)
+    with Server(small_disk, "--writable") as server:
+        failed = ft("put", "--json", tmp_path / "a", server.url())
+        assert failed.line["code"] == "no-space"
+        assert "make room, and try again" in failed.sentence
+        kept = kept_in(small_disk)
+        assert kept > 0
+        assert not (small_disk / "a").exists()
+        ballast.unlink()
+        line = ft("put", "--json", tmp_path / "a", server.url()).ok().line
+        assert (line["resumed_from"], line["sent"]) == (kept, len(CONTENT) - kept)
+    assert (small_disk / "a").read_bytes() == CONTENT

@@ -1,0 +1,22 @@
+"""SIGKILL at random points, and the command run again: see ``endurance``, which does it in full."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from endurance import DIRECTIONS, VICTIMS, Trial, random_points
+
+SIZE = 48 << 20
+KILLS = 4
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_killed_and_run_again(tmp_path: Path, direction: str, victim: str) -> None:
+    seed = random.randrange(10**6)
+    sys.stdout.write(f"seed {seed}")
+    trial = Trial(tmp_path, direction, victim, SIZE, "200M")
+    trial.check(trial.run(random_points(KILLS, seed)))

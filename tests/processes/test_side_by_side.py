@@ -1,0 +1,68 @@
+"""Several programs at once: none gets in another's way, and none mixes with another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import Place
+from programs import ft, interrupt, kept_in, outcome, start_ft, wait_until
+
+
+def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:
+    contents = [os.urandom(3_000_000), os.urandom(2_000_000)]
+    processes = []
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+        source = tmp_path / str(number)
+        processes.append(start_ft("put", "--json", "--limit-rate", "4M", source, place.url("a")))
+    outcomes = [outcome(each) for each in processes]
+    statuses = [each.line["status"] for each in outcomes]
+    assert "done" in statuses
+    for each in outcomes:
+        assert each.line["status"] == "done" or each.line["code"] == "busy"
+    assert (place.folder / "a").read_bytes() in [
+        content for content, status in zip(contents, statuses, strict=True) if status == "done"
+    ]
+    assert os.listdir(place.folder) == ["a"]
+
+
+def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(os.urandom(8 << 20))
+    (tmp_path / "b").write_bytes(b"b")
+    first = start_ft("put", "--limit-rate", "4M", tmp_path / "a", place.url("name"))
+    wait_until(lambda: kept_in(place.folder) > 0)
+    second = ft("put", "--json", tmp_path / "b", place.url("name"))
+    assert second.line["code"] == "busy"
+    assert "another transfer to this name is under way" in second.sentence
+    interrupt(first)
+    assert outcome(first).status == 130
+
+
+def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
+    content = os.urandom(4 << 20)
+    url = place.file("a", content)
+    first = start_ft("get", "--limit-rate", "4M", url, tmp_path)
+    wait_until(lambda: kept_in(tmp_path) > 0)
+    second = ft("get", "--json", url, tmp_path)
+    assert second.line["code"] == "busy"
+    assert "another transfer to this name is under way" in second.sentence
+    outcome(first).ok()
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_a_hundred_downloads(place: Place, tmp_path: Path) -> None:
+    content = os.urandom(1_000_000)
+    url = place.file("a", content)
+    crowd = subprocess.run(
+        [sys.executable, Path(__file__).with_name("crowd.py"), url, tmp_path, "100"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert crowd.stdout.split() == ["done"] * 100
+    assert len(os.listdir(tmp_path)) == 100
+    assert all((tmp_path / each).read_bytes() == content for each in os.listdir(tmp_path))

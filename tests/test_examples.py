@@ -1,0 +1,191 @@
+# mypy: disable-error-code="untyped-decorator, import-untyped"
+"""The examples are run as a user would, and the pages' code as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.python.failure import Failure
+
+from twisted_ft import FileTransferFactory, LocalStore, MemoryStore, Runtime, connect
+from twisted_ft.errors import Unreachable
+from twisted_ft.testing import MemoryNetwork
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+reactor: Any = installed
+
+
+@pytest_twisted.async_yield_fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    """A server of a folder, for uploads too."""
+    (tmp_path / "served").mkdir()
+    factory = FileTransferFactory(LocalStore(tmp_path / "served"), writable=True)
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+    yield f"ft://127.0.0.1:{port.getHost().port}"
+    await port.stopListening()
+    while factory.connections:
+        await deferLater(reactor, 0)
+
+
+async def run(*arguments: str) -> tuple[str, str, int]:
+    """What an example prints, what it complains of, and its exit status."""
+    out, err, status = await getProcessOutputAndValue(
+        sys.executable, [str(EXAMPLES / arguments[0]), *arguments[1:]], env=os.environ
+    )
+    return out.decode(), err.decode(), status
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_async_client(url: str, tmp_path: Path) -> None:
+    (tmp_path / "served/a").write_bytes(b"hello")
+    (tmp_path / "served/b").write_bytes(b"world!")
+    out, err, status = await run("async_client.py", url, str(tmp_path / "here"), "a", "b")
+    assert (err, status) == ("", 0)
+    assert out.splitlines() == [
+        f"{tmp_path}/here/a: 5 bytes, done",
+        f"{tmp_path}/here/b: 6 bytes, done",
+    ]
+    assert (tmp_path / "here/b").read_bytes() == b"world!"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_inline_callbacks_client(url: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"hello")
+    out, err, status = await run("inline_callbacks_client.py", str(tmp_path / "a"), url)
+    assert (err, status) == ("", 0)
+    assert out.splitlines()[-3:-1] == ["5 bytes", out.splitlines()[-2]]
+    assert re.fullmatch("a: done, [0-9a-f]{64}", out.splitlines()[-2])
+    assert out.splitlines()[-1] == "a 5"
+    assert (tmp_path / "served/a").read_bytes() == b"hello"
+
+
+class Twistd(ProcessProtocol):
+    """A twistd that runs in the foreground."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.ended: Deferred[None] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        self.said += data
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_service(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        twistd = Twistd()
+        environment = {
+            **os.environ,
+            "INBOX": str(tmp_path / "inbox"),
+            "INBOX_FILES": f"unix:{folder}/files",
+            "INBOX_WEB": f"unix:{folder}/web",
+        }
+        command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+        arguments = ["--nodaemon", "--pidfile=", f"--python={EXAMPLES / 'inbox.tac'}"]
+        process = reactor.spawnProcess(
+            twistd, sys.executable, [*command, *arguments], environment, str(tmp_path)
+        )
+        try:
+            client = await connected(f"{folder}/files", twistd)
+            (tmp_path / "a").write_bytes(b"hello")
+            await client.put(tmp_path / "a")
+            assert (tmp_path / "inbox/a").read_bytes() == b"hello"
+            assert os.path.exists(f"{folder}/web")
+            await client.close()
+        finally:
+            process.signalProcess("TERM")
+            await twistd.ended
+        assert b"Server Shut Down" in twistd.said
+
+
+async def connected(path: str, twistd: Twistd) -> Any:
+    """A client, as soon as the server is there."""
+    for _ in range(1000):
+        try:
+            return await connect(UNIXClientEndpoint(reactor, path))
+        except Unreachable:
+            assert not twistd.ended.called, twistd.said.decode()
+            await deferLater(reactor, 0.02)
+    raise AssertionError(twistd.said.decode())
+
+
+def test_the_test_of_a_user() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_reports.py"]
+    ran = subprocess.run(
+        command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "1 passed" in ran.stdout
+
+
+@pytest.mark.parametrize("example", [path.name for path in EXAMPLES.glob("[!_]*.*")])
+def test_an_example_is_short(example: str) -> None:
+    code = (EXAMPLES / example).read_text().split('"""', 2)[2]
+    assert 10 <= len([line for line in code.splitlines() if line.strip()]) <= 25
+
+
+def names_of(page: str) -> dict[str, Any]:
+    """What the Python blocks of a page define, run one after another."""
+    names: dict[str, Any] = {"__name__": page}
+    text = (ROOT / "docs" / page).read_text()
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
+RECIPES = {name: each for name, each in names_of("testing.md").items() if name.startswith("test_")}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe(recipe: Callable[[], None]) -> None:
+    recipe()
+
+
+def test_the_page_on_embedding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = names_of("embedding.md")
+    network = MemoryNetwork()
+    store = MemoryStore({b"reports/may.pdf": b"hello"})
+    client = network.client(FileTransferFactory(store, runtime=network.runtime))
+    report = names["fetch_for_a_while"](client, network.clock, "reports/may.pdf", tmp_path)
+    assert network.run(report).status == "done"
+    assert capsys.readouterr().out.splitlines()[-1] == "100 %"
+    there = network.run(names["fetch_if_there"](client, "reports/may.pdf", tmp_path))
+    assert there.status == "skipped"
+    assert network.run(names["fetch_if_there"](client, "nothing", tmp_path)) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_page_on_embedding_on_the_reactor(tmp_path: Path) -> None:
+    names = names_of("embedding.md")
+    (tmp_path / "served/reports").mkdir(parents=True)
+    (tmp_path / "served/reports/may.pdf").write_bytes(b"hello")
+    port = await names["serve"](reactor, tmp_path / "served", "tcp:0:interface=127.0.0.1")
+    where = f"ft://127.0.0.1:{port.getHost().port}"
+    assert await names["fetch_report"](where, tmp_path) == str(tmp_path / "may.pdf")
+    runtime: Runtime = names["runtime_of"](reactor, reactor.getThreadPool())
+    async with await connect(where, runtime=runtime) as client:
+        assert [entry.path for entry in await client.list()] == [b"reports"]
+    await port.stopListening()
+    while port.factory.connections:
+        await deferLater(reactor, 0)
