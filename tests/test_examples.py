@@ -1,4 +1,3 @@
-# mypy: disable-error-code="untyped-decorator, import-untyped"
 """The examples are run as a user would, and the pages' code as it stands."""
 
 from __future__ import annotations

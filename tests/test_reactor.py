@@ -1,6 +1,5 @@
 """The real reactor, real sockets, a thread pool and a disk: few tests, as they cost more."""
 
-# mypy: disable-error-code="untyped-decorator, import-untyped"
 from __future__ import annotations
 
 import os

@@ -34,10 +34,10 @@ class ISource(Interface):
 class IDescriptorSource(ISource):
     """A source that is a file of the operating system's: it can be sent without being copied."""
 
-    def fileno() -> int:  # type: ignore[misc, empty-body]
+    def fileno() -> int:
         """The file's descriptor, to be read at given offsets only."""
 
-    def read_into(offset: int, buffer: memoryview) -> int:  # type: ignore[misc, empty-body]
+    def read_into(offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` from ``offset`` on; bytes read, fewer only at the end of the file."""
 
 
