@@ -17,11 +17,11 @@ from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
 
-BATCH = 1 << 21
+BATCH = 1 << 20
 """Bytes that are gathered before a thread writes them; what is less waits for the rest."""
-HIGH_WATER = 2 * BATCH
+HIGH_WATER = 4 * BATCH
 """Bytes that may wait for the disk; past them the transport isn't read."""
-LOW_WATER = BATCH
+LOW_WATER = 2 * BATCH
 """Bytes below which it is read again."""
 _PIECE_COST = 256
 """Bytes that a piece is counted as beside its own: a peer may send them one by one."""
