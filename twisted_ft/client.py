@@ -17,10 +17,11 @@ from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import shown
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.listing import Asking
 from twisted_ft.transfer.outcome import Course, Moved, Progress
 from twisted_ft.transfer.patience import limits
-from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime

@@ -15,10 +15,11 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly, Unchanged
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.terminal import printable, shown
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.listing import Answering
 from twisted_ft.transfer.outcome import Moved
 from twisted_ft.transfer.patience import limits
-from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.transfer.sending import Sending

@@ -8,33 +8,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
 
+from twisted_ft.cli.options import INTERRUPTED, Options
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C: 128 + SIGINT, as shells count."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What holds for a whole command."""
-
-    quiet: bool = False
-    json: bool = False
-    progress: bool = True
-    timeout: int = 30
-    """seconds"""
-    tls_ca: str | None = None
-    limit_rate: float | None = None
-    """bytes a second"""
 
 
 class Url(click.ParamType[Location]):

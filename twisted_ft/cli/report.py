@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from twisted_ft.cli.main import Options
+from twisted_ft.cli.options import Options
 from twisted_ft.client import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 
 from twisted_ft.allocation import keep_freed_buffers
-from twisted_ft.cli.main import INTERRUPTED, Options
+from twisted_ft.cli.options import INTERRUPTED, Options
 from twisted_ft.cli.report import Report
 from twisted_ft.client import Client
 from twisted_ft.connecting import connect
@@ -56,7 +56,6 @@ def run(options: Options, command: Callable[[Session], Work]) -> int:
 
     Ctrl-C, and SIGTERM, end it in good order: what has arrived is kept.
     """
-
     keep_freed_buffers()
 
     async def main(reactor: Any) -> None:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import Buffer
-from twisted_ft.transfer.protocol import as_error
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 

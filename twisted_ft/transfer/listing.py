@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.transfer.dialogue import Dialogue
-from twisted_ft.transfer.protocol import as_error
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import End, Entries, Entry, List, Refuse
 

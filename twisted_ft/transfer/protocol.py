@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
@@ -23,16 +23,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_ft.errors import (
-    Cancelled,
     ConnectionFailed,
     FileTransferError,
     ProtocolError,
-    StorageFailed,
     TimedOut,
     WrongProtocol,
     error_for,
 )
-from twisted_ft.transfer.loss import why_lost
+from twisted_ft.transfer.failures import why_lost
+from twisted_ft.transfer.participants import Nobody, Participant
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import FileRange
@@ -54,19 +53,6 @@ from twisted_ft.wire.messages import (
 T = TypeVar("T")
 
 
-class Participant(Protocol):
-    """What stands behind one exchange at one end: a sender, a receiver, a lister."""
-
-    def heard(self, message: Message) -> None:
-        """The other side has said something about this exchange, and may say it here."""
-
-    def data_received(self, content: bytes | memoryview) -> None:
-        """Some of the exchange's body; the buffer may be kept."""
-
-    def connection_lost(self, error: FileTransferError) -> None:
-        """Nothing more will be heard."""
-
-
 class Policy(Protocol):
     """What an end makes of what its peer begins: the server's factory, or the client."""
 
@@ -80,24 +66,7 @@ class Policy(Protocol):
         """The connection is over."""
 
 
-class _Nobody:
-    """Stands behind an exchange that its participant has left before its end."""
-
-    def __init__(self) -> None:
-        self.over: Deferred[None] = Deferred()
-
-    def heard(self, message: Message) -> None:
-        """Passed over."""
-
-    def data_received(self, content: bytes | memoryview) -> None:
-        """Passed over."""
-
-    def connection_lost(self, error: FileTransferError) -> None:
-        """The exchange is over with it."""
-        self.over.callback(None)
-
-
-_NOBODY = _Nobody()
+_NOBODY = Nobody()
 
 
 @implementer(IPushProducer)
@@ -244,7 +213,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         participant = self._participants.get(number)
         if participant is not None:
             participant.heard(message)
-            if isinstance(participant, _Nobody):
+            if isinstance(participant, Nobody):
                 self.leave(number)
         elif isinstance(message, (Get, Offer, List)):
             self._policy.begun(self, message)
@@ -335,7 +304,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         Fires when the other side has said its last word in the exchange.
         """
         known = self._participants.pop(exchange, None)
-        left = known if isinstance(known, _Nobody) else _Nobody()
+        left = known if isinstance(known, Nobody) else Nobody()
         if self._ending is not None or self.conversation.state_of(exchange) is State.ENDED:
             left.over.callback(None)
         else:
@@ -456,13 +425,3 @@ _GREETING = 10
 """Seconds in which a peer has to greet."""
 _LAST_WORD = 5.0
 """Seconds that a peer has to take the last word off the connection."""
-
-
-def as_error(reason: Failure) -> FileTransferError:
-    """The failure that a peer or a person is told; what isn't one of ours is logged in full."""
-    if isinstance(reason.value, FileTransferError):
-        return reason.value
-    if reason.check(CancelledError):
-        return Cancelled("the transfer was cancelled")
-    FileTransferProtocol.log.failure("a transfer failed in an unforeseen way", failure=reason)
-    return StorageFailed(f"an internal error: {reason.value!r}; the log has the details")

@@ -11,9 +11,10 @@ from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISink, IStore
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.inflow import Inflow
 from twisted_ft.transfer.outcome import Course, Moved
-from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
 

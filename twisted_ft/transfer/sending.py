@@ -10,9 +10,10 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISource, IStore
 from twisted_ft.transfer.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.outcome import Course, Moved
 from twisted_ft.transfer.producers import send_body
-from twisted_ft.transfer.protocol import FileTransferProtocol, as_error
+from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Abort, Accept, Done, Offer, Receipt
 

@@ -1,13 +1,22 @@
-"""Why a connection was lost, as a person would say it."""
+"""Failures of Twisted's, and unforeseen ones, as ours: with a code, and a sentence for a person."""
 
 from __future__ import annotations
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import ConnectionFailed, Untrusted
+from twisted_ft.errors import (
+    Cancelled,
+    ConnectionFailed,
+    FileTransferError,
+    StorageFailed,
+    Untrusted,
+)
 from twisted_ft.wire.conversation import Conversation, Side
 
+_log = Logger()
 _TLS_MODULES = ("OpenSSL", "service_identity")
 _TLS_REASONS = {
     "certificate verify failed": (
@@ -45,3 +54,13 @@ def _tls_failure(reason: Failure) -> Untrusted:
         if known in text:
             return Untrusted(sentence)
     return Untrusted(f"TLS failed: {text}")
+
+
+def as_error(reason: Failure) -> FileTransferError:
+    """The failure that a peer or a person is told; what isn't one of ours is logged in full."""
+    if isinstance(reason.value, FileTransferError):
+        return reason.value
+    if reason.check(CancelledError):
+        return Cancelled("the transfer was cancelled")
+    _log.failure("a transfer failed in an unforeseen way", failure=reason)
+    return StorageFailed(f"an internal error: {reason.value!r}; the log has the details")

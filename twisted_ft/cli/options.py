@@ -1,0 +1,22 @@
+"""What holds for a whole command, once it has been typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C: 128 + SIGINT, as shells count."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for a whole command."""
+
+    quiet: bool = False
+    json: bool = False
+    progress: bool = True
+    timeout: int = 30
+    """seconds"""
+    tls_ca: str | None = None
+    limit_rate: float | None = None
+    """bytes a second"""

@@ -1,0 +1,40 @@
+"""Who takes part in an exchange, on one end of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from twisted_ft.errors import FileTransferError
+from twisted_ft.wire.messages import Message
+
+
+class Participant(Protocol):
+    """What stands behind one exchange at one end: a sender, a receiver, a lister."""
+
+    def heard(self, message: Message) -> None:
+        """The other side has said something about this exchange, and may say it here."""
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """Some of the exchange's body; the buffer may be kept."""
+
+    def connection_lost(self, error: FileTransferError) -> None:
+        """Nothing more will be heard."""
+
+
+class Nobody:
+    """Stands behind an exchange that its participant has left before its end."""
+
+    def __init__(self) -> None:
+        self.over: Deferred[None] = Deferred()
+
+    def heard(self, message: Message) -> None:
+        """Passed over."""
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """Passed over."""
+
+    def connection_lost(self, error: FileTransferError) -> None:
+        """The exchange is over with it."""
+        self.over.callback(None)
