@@ -35,7 +35,8 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> No
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's, with nothing in it that changes what programs show."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    left_out = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return {**kept, "PYTHONUTF8": "1", **changes}
 
 
