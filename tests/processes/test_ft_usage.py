@@ -96,3 +96,10 @@ def test_the_script(place: Place) -> None:
     place.file("a", b"a")
     done = subprocess.run([script, "ls", place.url()], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"a\n", b"")
+
+
+@pytest.mark.parametrize("option", [["--limit-rate", "1M"], ["--tls-ca", "ca.pem"]])
+def test_lab_takes_no_option_that_it_would_not_keep(option: list[str]) -> None:
+    ended = ft("lab", *option, "localhost")
+    assert ended.status == 2
+    assert "No such option" in ended.err

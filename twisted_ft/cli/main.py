@@ -51,47 +51,42 @@ class Rate(click.ParamType[float]):
         return rate
 
 
-def _connection_options(command: F) -> F:
-    """The options of every command that connects."""
-    for option in reversed(
-        (
-            click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
-            click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
-            click.option(
-                "--timeout",
-                type=click.IntRange(min=1),
-                default=30,
-                show_default=True,
-                metavar="SECONDS",
-                help="Give up when the server, at its turn, says nothing for so long.",
-            ),
-            click.option(
-                "--tls-ca",
-                metavar="FILE",
-                type=click.Path(),
-                help="Trust the certificates in this PEM file, not the system's.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+_REPORTING = (
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
+    click.option(
+        "--timeout",
+        type=click.IntRange(min=1),
+        default=30,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up when the server, at its turn, says nothing for so long.",
+    ),
+)
+_TLS_CA = click.option(
+    "--tls-ca",
+    metavar="FILE",
+    type=click.Path(),
+    help="Trust the certificates in this PEM file, not the system's.",
+)
+_NO_PROGRESS = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+_LIMIT_RATE = click.option(
+    "--limit-rate",
+    type=Rate(),
+    metavar="RATE",
+    help="Bytes a second at most: 500k, 700M, 1.5G.",
+)
 
 
-def _transfer_options(command: F) -> F:
-    """The options of the commands that move files."""
-    for option in reversed(
-        (
-            click.option(
-                "--limit-rate",
-                type=Rate(),
-                metavar="RATE",
-                help="Bytes a second at most: 500k, 700M, 1.5G.",
-            ),
-            click.option("--no-progress", is_flag=True, help="Show no progress bar."),
-        )
-    ):
-        command = option(command)
-    return _connection_options(command)
+def _with(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """A decorator that gives a command these options, in this order in its help."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def _options(given: dict[str, Any]) -> Options:
@@ -116,7 +111,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
-@_transfer_options
+@_with(_LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def get(sources: tuple[str, ...], **given: Any) -> int:
     """Download files.
 
@@ -140,7 +135,7 @@ def get(sources: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.argument("url", type=Url())
-@_transfer_options
+@_with(_LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def put(paths: tuple[str, ...], url: Location, **given: Any) -> int:
     """Upload files.
 
@@ -158,7 +153,7 @@ def put(paths: tuple[str, ...], url: Location, **given: Any) -> int:
 @cli.command(name="ls")
 @click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
 @click.argument("url", type=Url())
-@_connection_options
+@_with(*_REPORTING, _TLS_CA)
 def list_folder(url: Location, long: bool, **given: Any) -> int:
     """List a folder; or a file."""
     from twisted_ft.cli.listings import show
@@ -171,7 +166,7 @@ def list_folder(url: Location, long: bool, **given: Any) -> int:
 @click.argument("host", metavar="HOST[:PORT]")
 @click.argument("folder", default="rec", metavar="[DIR]")
 @click.option("--name", help="The file's name, where what arrives can be read in several ways.")
-@_transfer_options
+@_with(_NO_PROGRESS, *_REPORTING)
 def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
     """Receive the one file that a lab server offers, into DIR (default "rec")."""
     from twisted_ft.cli.run import run
