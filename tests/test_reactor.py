@@ -86,6 +86,13 @@ class SourceNoted:
         piece: bytes = self._inner.read(offset, size)
         return piece
 
+    def digest(self) -> bytes | None:
+        known: bytes | None = self._inner.digest()
+        return known
+
+    def remember(self, digest: bytes | None) -> None:
+        self._inner.remember(digest)
+
     def check(self) -> None:
         self._store.note()
         self._inner.check()

@@ -95,6 +95,13 @@ class WatchedSource:
         self._store.read += len(piece)
         return piece
 
+    def digest(self) -> bytes | None:
+        known: bytes | None = self._inner.digest()
+        return known
+
+    def remember(self, digest: bytes | None) -> None:
+        self._inner.remember(digest)
+
     def check(self) -> None:
         self._store.step("check")
         self._inner.check()

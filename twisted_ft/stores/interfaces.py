@@ -1,6 +1,7 @@
 """What a place for files must be able to do.
 
-All of it may block, and none of it is called on the reactor's thread.  A failure is a
+All of it may block, and none of it is called on the reactor's thread, but for a source's
+``digest`` and ``remember``, which look at memory only.  A failure is a
 FileTransferError, whose code and text go to the other side as they are.  Whoever writes a
 store of their own can run ``twisted_ft.stores.conformance`` on it.
 """
@@ -24,6 +25,12 @@ class ISource(Interface):
     def read(offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
 
+    def digest() -> bytes | None:
+        """The BLAKE3 of the whole file, 32 bytes, where it is known without reading the file."""
+
+    def remember(digest: bytes | None) -> None:
+        """The digest has been found; None: what ``digest`` gave has proved wrong."""
+
     def check() -> None:
         """Raise SourceChanged where the bytes are no longer those that ``attributes`` name."""
 
@@ -40,6 +47,12 @@ class IDescriptorSource(ISource):
     def read_into(offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` from ``offset`` on; bytes read, fewer only at the end of the file."""
 
+    def load(offset: int, size: int) -> int:
+        """Have ``size`` bytes in memory, so that sending them doesn't wait for the disk.
+
+        :returns: how many there are; fewer only at the end of the file
+        """
+
 
 class ISink(Interface):
     """One file on its way in: under another name, until it is published.
@@ -55,7 +68,7 @@ class ISink(Interface):
         """The bytes kept from an earlier run, in pieces, for the digest."""
 
     def write(pieces: Sequence[Buffer]) -> None:
-        """Append the pieces, in order."""
+        """Append the pieces, in order.  Their buffers are the caller's again afterwards."""
 
     def publish() -> None:
         """Make it durable, with its time and permissions, and give it its name, in one step.

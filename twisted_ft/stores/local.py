@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged, Unchanged
 from twisted_ft.stores import system
+from twisted_ft.stores.digests import Digests
 from twisted_ft.stores.folder import Folder, sentences
 from twisted_ft.stores.interfaces import IDescriptorSource, ISink, ISource, IStore
 from twisted_ft.stores.names import (
@@ -42,8 +43,9 @@ def _version(status: os.stat_result) -> bytes:
 class LocalSource:
     """A file of the folder, opened as ``fd``, which it closes: see ISource."""
 
-    def __init__(self, path: bytes, fd: int, status: os.stat_result) -> None:
+    def __init__(self, path: bytes, fd: int, status: os.stat_result, digests: Digests) -> None:
         self._fd = fd
+        self._status, self._digests = status, digests
         self.attributes = Attributes(
             path=path,
             size=status.st_size,
@@ -65,6 +67,19 @@ class LocalSource:
         """See IDescriptorSource."""
         with sentences(self.attributes.path):
             return os.preadv(self._fd, [buffer], offset)
+
+    def load(self, offset: int, size: int) -> int:
+        """See IDescriptorSource."""
+        with sentences(self.attributes.path):
+            return system.load(self._fd, offset, size)
+
+    def digest(self) -> bytes | None:
+        """See ISource."""
+        return self._digests.of(self._status)
+
+    def remember(self, digest: bytes | None) -> None:
+        """See ISource."""
+        self._digests.remember(self._status, digest)
 
     def check(self) -> None:
         """See ISource."""
@@ -95,6 +110,7 @@ class LocalStore:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.fspath(root)
+        self._digests = Digests()
 
     def __repr__(self) -> str:
         return f"LocalStore({self.root!r})"
@@ -104,7 +120,7 @@ class LocalStore:
         *folders, name = _checked(file_components(path))
         with sentences(path), self._folder(folders) as folder:
             fd, status = folder.open_file(name)
-        return LocalSource(path, fd, status)
+        return LocalSource(path, fd, status, self._digests)
 
     def sink(self, file: Attributes, overwrite: bool) -> ISink:
         """See IStore."""

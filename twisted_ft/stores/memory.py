@@ -60,6 +60,13 @@ class MemorySource:
         """See ISource."""
         return self._file.content[offset : offset + size]
 
+    def digest(self) -> bytes | None:
+        """See ISource."""
+        return None
+
+    def remember(self, digest: bytes | None) -> None:
+        """See ISource: what is in memory is hashed as fast as it is sent."""
+
     def check(self) -> None:
         """See ISource: a MemoryFile can't change, only make room for another."""
 

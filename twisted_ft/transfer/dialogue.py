@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import FileTransferError, error_for
 from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.recvfile import SocketRange
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Abort, Message, Refuse
 
@@ -64,6 +65,10 @@ class Dialogue:
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant; no body is expected here."""
+
+    def socket_offered(self, waiting: SocketRange) -> bool:
+        """See Participant."""
+        return False
 
     def connection_lost(self, error: FileTransferError) -> None:
         """See Participant."""

@@ -13,6 +13,7 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.recvfile import SocketRange
 from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
@@ -79,6 +80,8 @@ class Inflow:
         self._failed = False
         self._at_rest: list[Deferred[None]] = []
         self._busy = False
+        self._range: SocketRange | None = None
+        self._on_taken: Callable[[SocketRange], None] = lambda _: None
         if sink.offset:
             self._begin(self._hash_kept)
 
@@ -95,6 +98,19 @@ class Inflow:
             self._pace(self._limit, len(piece))
         if self._waiting >= BATCH and not self._busy:
             self._write_gathered()
+
+    def take_from(self, waiting: SocketRange, on_taken: Callable[[SocketRange], None]) -> bool:
+        """Append what can be read from a socket, in the thread that writes it.
+
+        :param on_taken: is told when it has been
+        :returns: False, where nothing more is written
+        """
+        if self._failed:
+            return False
+        self._range, self._on_taken = waiting, on_taken
+        if not self._busy:
+            self._go_on()
+        return True
 
     def at_rest(self) -> Deferred[None]:
         """Fires when everything that was taken is written and hashed, or never will be."""
@@ -116,6 +132,18 @@ class Inflow:
         self._busy = True
         self._protocol.in_thread(job, *args).addCallbacks(self._done, self._fail)
 
+    def _write_from_socket(self, waiting: SocketRange) -> None:
+        pieces, self._pieces = self._pieces, []
+        self._busy = True
+        job = self._protocol.in_thread(self._write_from, pieces, waiting)
+        job.addBoth(self._give_back).addCallbacks(self._done, self._fail)
+
+    def _give_back(self, result: T) -> T:
+        waiting, self._range = self._range, None
+        if waiting is not None:
+            self._on_taken(waiting)
+        return result
+
     def _hash_kept(self) -> int:
         for piece in self._sink.kept():
             self._digest.update(piece)
@@ -129,6 +157,12 @@ class Inflow:
             size += len(piece) + _PIECE_COST
         return size
 
+    def _write_from(self, pieces: list[Buffer], waiting: SocketRange) -> int:
+        size = self._write(pieces)
+        for piece in waiting.pieces():
+            self._write([piece])
+        return size
+
     def _done(self, written: int) -> None:
         self._waiting -= written
         if self._waiting <= LOW_WATER:
@@ -138,7 +172,9 @@ class Inflow:
 
     def _go_on(self) -> None:
         """Write what has gathered, where it is enough or the last; else have a rest."""
-        if self._pieces and (self._waiting >= BATCH or self._at_rest):
+        if self._range is not None:
+            self._write_from_socket(self._range)
+        elif self._pieces and (self._waiting >= BATCH or self._at_rest):
             self._write_gathered()
         else:
             self._rest()
@@ -148,6 +184,7 @@ class Inflow:
         self._busy = False
         self._pieces.clear()
         self._waiting = 0
+        self._give_back(None)
         self._resume()
         self._on_failure(as_error(reason))
         self._rest()

@@ -7,6 +7,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import FileTransferError
+from twisted_ft.transfer.recvfile import SocketRange
 from twisted_ft.wire.messages import Message
 
 
@@ -18,6 +19,13 @@ class Participant(Protocol):
 
     def data_received(self, content: bytes | memoryview) -> None:
         """Some of the exchange's body; the buffer may be kept."""
+
+    def socket_offered(self, waiting: SocketRange) -> bool:
+        """More of the body is on the socket, and may be taken there, by a thread.
+
+        :returns: whether it will be: the range is then the participant's, until it gives it
+            back by ``range_taken``
+        """
 
     def connection_lost(self, error: FileTransferError) -> None:
         """Nothing more will be heard."""
@@ -34,6 +42,10 @@ class Nobody:
 
     def data_received(self, content: bytes | memoryview) -> None:
         """Passed over."""
+
+    def socket_offered(self, waiting: SocketRange) -> bool:
+        """Passed over, as it comes."""
+        return False
 
     def connection_lost(self, error: FileTransferError) -> None:
         """The exchange is over with it."""

@@ -65,6 +65,7 @@ class _Ahead:
     def __init__(self, source: ISource, offset: int) -> None:
         self._source = source
         self._position = offset
+        self._known = source.digest()
         self._digest = blake3()
 
     @property
@@ -73,12 +74,12 @@ class _Ahead:
         return self._source.attributes.size - self._position
 
     def digest(self) -> bytes:
-        """The digest of all that has been read, 32 bytes."""
-        return self._digest.digest()
+        """The digest of the whole file, once it has been read, 32 bytes."""
+        return self._known or self._digest.digest()
 
     def hash_before(self) -> None:
         """Hash what lies before the body, which the receiver has.  Blocks."""
-        position, end = 0, self._position
+        position, end = 0, self._position if self._known is None else 0
         while position < end:
             piece = self._source.read(position, min(PIECE, end - position))
             if not piece:
@@ -106,7 +107,8 @@ class ReadAhead(_Ahead):
         piece = self._source.read(self._position, wanted)
         if len(piece) < wanted:
             raise self._shrunk()
-        self._digest.update(piece)
+        if self._known is None:
+            self._digest.update(piece)
         self._position += wanted
         self._ready = piece
 
@@ -162,7 +164,10 @@ class CopiedBody(ReadAhead):
 
 
 class DescriptorBody(_Ahead):
-    """A body by way of sendfile(2): a thread only hashes it, and so has it in the page cache."""
+    """A body by way of sendfile(2): a thread only hashes it, and so has it in the page cache.
+
+    Where the digest is known, it only has it there.
+    """
 
     largest = SENDFILE_PIECE
 
@@ -176,8 +181,12 @@ class DescriptorBody(_Ahead):
         self._ready = range(offset, offset)
 
     def fill(self, size: int) -> None:
-        """Hash the next piece, of up to ``size`` bytes.  Blocks."""
+        """Hash, or only load, the next piece, of up to ``size`` bytes.  Blocks."""
         begin, end = self._position, self._position + min(size, self.left)
+        if self._known is not None:
+            self._position += self._descriptors.load(begin, end - begin)
+            if self._position < end:
+                raise self._shrunk()
         while self._position < end:
             part = self._buffer[: end - self._position]
             count = self._descriptors.read_into(self._position, part)
@@ -223,7 +232,9 @@ async def send_body(
     if body.left:
         await _send_pieces(protocol, exchange, body, course, check)
     await protocol.in_thread(source.check)
-    return body.digest()
+    digest = body.digest()
+    source.remember(digest)
+    return digest
 
 
 async def _send_pieces(

@@ -33,6 +33,7 @@ from twisted_ft.errors import (
 from twisted_ft.transfer.failures import why_lost
 from twisted_ft.transfer.participants import Nobody, Participant
 from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.recvfile import WORTHWHILE, SocketRange, can_recvfile
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import FileRange
 from twisted_ft.wire.conversation import Conversation, Side
@@ -145,6 +146,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
                         return
         except ProtocolError as error:
             self.end(error)
+        else:
+            self._offer_socket(len(data))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everyone who still waits for something, and why."""
@@ -217,6 +220,25 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
                 self.leave(number)
         elif isinstance(message, (Get, Offer, List)):
             self._policy.begun(self, message)
+
+    def _offer_socket(self, received: int) -> None:
+        """Where a body comes fast, let a thread take what is to come of it off the socket."""
+        exchange, left = self.conversation.data_to_come
+        if received < _FAST or left < WORTHWHILE or self._readers_paused:
+            return
+        if self._ending is None and can_recvfile(self.transport):
+            self.pause_reading()
+            waiting = SocketRange(self.transport, left)
+            if not self._participants.get(exchange, _NOBODY).socket_offered(waiting):
+                self.range_taken(waiting)
+
+    def range_taken(self, waiting: SocketRange) -> None:
+        """Whoever took bytes off the socket has done so, and gives the rest back."""
+        waiting.close()
+        self.conversation.data_taken(waiting.received)
+        if waiting.received:
+            self._taken = True
+        self.resume_reading()
 
     # -- saying --------------------------------------------------------------------------
 
@@ -421,6 +443,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
 RECEIVE_SIZE = 1 << 19
 """Bytes taken off a socket at once, at most: fewer and larger pieces for Inflow to write."""
+_FAST = 1 << 16
+"""Bytes that came at once, where a body comes fast."""
 _GREETING = 10
 """Seconds in which a peer has to greet."""
 _LAST_WORD = 5.0

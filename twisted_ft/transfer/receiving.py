@@ -15,6 +15,7 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.inflow import Inflow
 from twisted_ft.transfer.outcome import Course, Moved
 from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.recvfile import SocketRange
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
 
@@ -101,6 +102,17 @@ class Receiving(Dialogue):
         elif self._inflow is not None and self.state is State.BODY:
             self._inflow.take(content)
             self._course.moves(len(content))
+
+    def socket_offered(self, waiting: SocketRange) -> bool:
+        """See Participant; where there is a limit on the rate, the pieces are better counted."""
+        if self._inflow is None or self.state is not State.BODY or self._course.limit is not None:
+            return False
+        return waiting.size <= self._expected and self._inflow.take_from(waiting, self._taken)
+
+    def _taken(self, waiting: SocketRange) -> None:
+        self._expected -= waiting.received
+        self.protocol.range_taken(waiting)
+        self._course.moves(waiting.received)
 
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import FileTransferError, ProtocolError
+from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISource, IStore
 from twisted_ft.transfer.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
@@ -59,6 +59,8 @@ class Sending(Dialogue):
             self._check_receipt(receipt, digest)
         except Exception:
             error = self._abort(as_error(Failure()))
+            if isinstance(error, Corrupt):
+                source.remember(None)
             self.protocol.in_thread(source.close).addErrback(as_error)
             await self.protocol.leave(self.number)
             raise error from None

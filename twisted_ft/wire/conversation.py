@@ -177,6 +177,19 @@ class Conversation:
         self._exchanges[number].hears(Data)
         return Data(number, content)
 
+    @property
+    def data_to_come(self) -> tuple[int, int]:
+        """The exchange of the DATA frame under way, and the bytes still to come of it.
+
+        Zeros, where no frame is under way.
+        """
+        left = self._frames.data_left
+        return (self._incoming_bodies[0], left) if left and self._incoming_bodies else (0, 0)
+
+    def data_taken(self, size: int) -> None:
+        """``size`` of the bytes that were to come were taken off the stream by other means."""
+        self._frames.passed_over(size)
+
     def _hear(self, message: Message) -> bool:
         """Give the message its place; False for one that crossed the end of its exchange."""
         exchange = self._under_way_of(message)

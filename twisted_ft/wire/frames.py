@@ -73,6 +73,17 @@ class FrameReader:
         self._greeted = False
         self._data_left = 0
 
+    @property
+    def data_left(self) -> int:
+        """Bytes that are to come of the DATA frame under way; 0 where none is."""
+        return self._data_left
+
+    def passed_over(self, size: int) -> None:
+        """``size`` bytes of the DATA frame under way have come another way."""
+        if size > self._data_left:
+            raise ValueError(f"{size} bytes of a frame that has {self._data_left} to come")
+        self._data_left -= size
+
     def receive(self, data: bytes) -> Iterator[Message | bytes | memoryview]:
         """Each message, and each piece of a DATA frame, that ``data`` completes or carries on."""
         rest: bytes | memoryview = data
