@@ -14,6 +14,7 @@ from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import SocketRange
+from twisted_ft.transfer.relay import Relay
 from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Inflow:
         self._at_rest: list[Deferred[None]] = []
         self._busy = False
         self._range: SocketRange | None = None
+        self._relay: Relay | None = None
         self._on_taken: Callable[[SocketRange], None] = lambda _: None
         if sink.offset:
             self._begin(self._hash_kept)
@@ -150,17 +152,25 @@ class Inflow:
         return 0
 
     def _write(self, pieces: list[Buffer]) -> int:
-        self._sink.write(pieces)
-        size = 0
-        for piece in pieces:
-            self._digest.update(piece)
-            size += len(piece) + _PIECE_COST
-        return size
+        if self._relay is not None:
+            self._relay.add(pieces)
+        else:
+            self._sink.write(pieces)
+            for piece in pieces:
+                self._digest.update(piece)
+        return sum(len(piece) + _PIECE_COST for piece in pieces)
+
+    def _finish_relay(self) -> int:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.finish()
+        return 0
 
     def _write_from(self, pieces: list[Buffer], waiting: SocketRange) -> int:
+        if self._relay is None:
+            self._relay = Relay(self._digest.update, self._sink.write)
         size = self._write(pieces)
-        for piece in waiting.pieces():
-            self._write([piece])
+        self._relay.add_from(waiting)
         return size
 
     def _done(self, written: int) -> None:
@@ -176,6 +186,8 @@ class Inflow:
             self._write_from_socket(self._range)
         elif self._pieces and (self._waiting >= BATCH or self._at_rest):
             self._write_gathered()
+        elif self._relay is not None and self._at_rest:
+            self._begin(self._finish_relay)
         else:
             self._rest()
 
@@ -187,7 +199,7 @@ class Inflow:
         self._give_back(None)
         self._resume()
         self._on_failure(as_error(reason))
-        self._rest()
+        self._go_on()
 
     def _resume(self) -> None:
         if self._paused:

@@ -1,10 +1,10 @@
-"""The counterpart of sendfile: what is next on a plain socket, read by the thread that writes it.
+"""The counterpart of sendfile: what is next on a plain socket, read by a thread.
 
 A body that comes fast needn't pass through the reactor: while a DATA frame has bytes to come,
-the transport is paused, and the thread that hashes and writes them takes them off the socket
-by itself, into one buffer that stays in a core's cache.  That saves a trip to the thread, a new
-buffer and two wake-ups for each half mebibyte.  A thread gives up as soon as nothing has come
-for a moment, so a slow peer never holds one.
+the transport is paused, and a thread takes them off the socket by itself, into buffers that are
+used again and again (``relay.py``).  That saves a trip to the thread, a new buffer and two
+wake-ups for each half mebibyte.  A thread gives up as soon as nothing has come for a moment, so
+a slow peer never holds one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet import tcp
@@ -20,8 +19,6 @@ from twisted.internet import tcp
 HAS_RECVFILE = hasattr(os, "readv") and hasattr(select, "poll")
 WORTHWHILE = 1 << 19
 """Bytes that must be to come for it to be worth a trip to a thread."""
-_BUFFER = 1 << 19
-"""Bytes read at once, at most."""
 _LULL = 10
 """Milliseconds in which something must come."""
 _TURN = 0.25
@@ -46,28 +43,26 @@ class SocketRange:
         self.received = 0
         """bytes that are off the socket"""
         self._fd = os.dup(transport.fileno())
+        self._readable = select.poll()
+        self._readable.register(self._fd, select.POLLIN)
+        self._deadline: float | None = None
 
-    def pieces(self) -> Iterator[memoryview]:
-        """What comes, until it is all there, or for as long as it comes fast.  Blocks.
+    def fill(self, buffer: memoryview) -> int:
+        """Read what is there, and wait a moment for it where nothing is; bytes.  Blocks.
 
-        Each piece is in the same buffer, and gone with the next.  The end of the connection is
-        the end of the pieces; the transport finds it by itself.
+        It gives nothing where the range has been read, in a lull, when its time is over, and at
+        the end of the connection, which the transport finds by itself.
         """
-        buffer = memoryview(bytearray(min(_BUFFER, self.size)))
-        readable = select.poll()
-        readable.register(self._fd, select.POLLIN)
-        deadline = time.monotonic() + _TURN
-        said_readable = False
-        while self.received < self.size and time.monotonic() < deadline:
-            count = self._fill(buffer[: self.size - self.received])
-            self.received += count
-            if count:
-                said_readable = False
-                yield buffer[:count]
-            elif said_readable or not readable.poll(_LULL):
-                break
-            else:
-                said_readable = True
+        if self._deadline is None:
+            self._deadline = time.monotonic() + _TURN
+        if self.received == self.size or time.monotonic() >= self._deadline:
+            return 0
+        wanted = buffer[: self.size - self.received]
+        count = self._fill(wanted)
+        if not count and self._readable.poll(_LULL):
+            count = self._fill(wanted)
+        self.received += count
+        return count
 
     def _fill(self, buffer: memoryview) -> int:
         """Read until ``buffer`` is half full at least, or nothing more is there."""
