@@ -10,6 +10,7 @@ that each server and each client took.  Wants curl, and Linux's /proc.
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import re
 import resource
@@ -68,23 +69,33 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def touch_memory(folder: Path, size: int) -> None:
-    """Have the next file of ``size`` bytes find pages that were used a moment before.
+class WarmMemory:
+    """Memory that was used a moment ago, for the files that are written.
 
     The first touch of a page that the host has taken back from a virtual machine costs several
-    times what copying into it does, and would be charged to whoever comes first.
+    times what copying into it does, and whoever comes first would pay for it.  A host is offered
+    free memory in stretches of 2 MiB (Linux's page reporting), so one page in each mebibyte is
+    kept, and no such stretch is free.
+
+    :param size: bytes
     """
-    with open(folder / "touch", "wb") as file:
-        for _ in range(size >> 20):
-            file.write(bytes(1 << 20))
-    os.unlink(folder / "touch")
+
+    _KEPT = 1 << 20
+
+    def __init__(self, size: int) -> None:
+        self._pages = mmap.mmap(-1, size)
+        self._pages.madvise(mmap.MADV_NOHUGEPAGE)
+        for start in range(0, size, mmap.PAGESIZE):
+            self._pages[start] = 1
+        for start in range(0, size, self._KEPT):
+            rest = self._KEPT - mmap.PAGESIZE
+            self._pages.madvise(mmap.MADV_DONTNEED, start + mmap.PAGESIZE, rest)
 
 
-def turn(figures: Figures, serving: int, client: list[str], target: Path, size: int) -> None:
-    """Run one client once, for a file of ``size`` bytes."""
+def turn(figures: Figures, serving: int, client: list[str], target: Path) -> None:
+    """Run one client once."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    touch_memory(target, size)
     before, used = cpu(serving), resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run(client, check=True, cwd=target)
@@ -108,6 +119,7 @@ def main() -> None:
         with open(root / "file", "wb") as file:
             for _ in range(given.size):
                 file.write(os.urandom(1 << 20))
+        warm = WarmMemory(2 * given.size << 20)
         with (
             server(folder, "filetransfer", "--root", str(root)) as (ours, port),
             server(folder, "web", "--path", str(root)) as (web, web_port),
@@ -116,8 +128,9 @@ def main() -> None:
             curl = ["curl", "-s", "-o", "file", f"http://127.0.0.1:{web_port}/file"]
             figures = Figures(), Figures()
             for _ in range(given.turns + 1):  # the first warms up
-                turn(figures[0], ours.pid, get, target, given.size << 20)
-                turn(figures[1], web.pid, curl, target, given.size << 20)
+                turn(figures[0], ours.pid, get, target)
+                turn(figures[1], web.pid, curl, target)
+    del warm
     for each in figures:
         del each.wall[0], each.client_cpu[0], each.server_cpu[0]
     median = statistics.median(figures[0].wall)

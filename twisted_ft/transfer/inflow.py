@@ -192,13 +192,14 @@ class Inflow:
             self._rest()
 
     def _fail(self, reason: Failure) -> None:
-        self._failed = True
+        known, self._failed = self._failed, True
         self._busy = False
         self._pieces.clear()
         self._waiting = 0
         self._give_back(None)
         self._resume()
-        self._on_failure(as_error(reason))
+        if not known:
+            self._on_failure(as_error(reason))
         self._go_on()
 
     def _resume(self) -> None:

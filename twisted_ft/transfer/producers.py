@@ -28,8 +28,8 @@ FIRST_PIECE = 1 << 16
 """Bytes in the first piece of a body; a piece is one DATA frame."""
 PIECE = 1 << 20
 """Bytes in a piece that is kept in memory, at most."""
-SENDFILE_PIECE = 1 << 23
-"""Bytes in a piece that isn't, at most."""
+SENDFILE_PIECE = (1 << 24) - (1 << 12)
+"""Bytes in a piece that isn't, at most: the whole pages that fit into a DATA frame."""
 _PACE = 0.1
 """Seconds that a piece should take: long enough to be worth a trip to a thread, and short enough
 to be stopped soon, as a frame that has begun must be filled."""
