@@ -28,6 +28,6 @@ def test_the_connection_goes_on(opening: list[Message]) -> None:
     assert len(peer.heard) == 1
     network.advance(DEFAULT_LIMITS.silence * 3)
     assert peer.lost is None
-    peer.say(List(3, b""))
+    peer.say(List(3, b"", False))
     network.settle()
     assert [type(each) for each in peer.heard[1:]] == [Entries, End]

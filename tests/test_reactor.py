@@ -74,6 +74,19 @@ class ThreadsNoted:
             self.note()
             yield entry
 
+    def make_folder(self, path: bytes) -> None:
+        self.note()
+        self._inner.make_folder(path)
+
+    def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
+        self.note()
+        self._inner.rename(path, new, overwrite)
+
+    def remove(self, path: bytes, deep: bool) -> int:
+        self.note()
+        count: int = self._inner.remove(path, deep)
+        return count
+
 
 @implementer(ISource)
 class SourceNoted:

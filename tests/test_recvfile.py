@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -233,6 +234,22 @@ async def test_a_limited_download_is_counted_piece_by_piece(
     await limited.get("file", tmp_path / "got")
     await limited.close()
     assert not received(ranges)
+    assert (tmp_path / "got").read_bytes() == CONTENT
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_descriptor_for_it(
+    served: tuple[Path, Client, FileTransferFactory],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, client, _ = served
+
+    def none_left(self: SocketRange, transport: Any, size: int) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(SocketRange, "__init__", none_left)
+    await client.get("file", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 

@@ -7,6 +7,7 @@ What stands in a transcript is explained in the page.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 from blake3 import blake3
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
-from twisted_ft import Attributes, Client, Delivery, FileTransferFactory, MemoryStore
+from twisted_ft import Attributes, Client, Delivery, Entry, FileTransferFactory, MemoryStore
 from twisted_ft import connect as connect_to
 from twisted_ft.testing import MemoryNetwork, ScriptedPeer
 
@@ -200,11 +201,20 @@ def test_the_client(title: str) -> None:
 def call(client: Client, told: Transcript, store: MemoryStore) -> Deferred[Any]:
     """What the client is asked to do."""
     what, _, name = told.settings["call"].partition(" ")
-    if what == "get":
-        return client.fetch(name, store, name)
-    if what == "put":
-        return client.send(store, name, name)
-    return client.list(name)
+    calls: dict[str, Callable[[], Deferred[Any]]] = {
+        "get": lambda: client.fetch(name, store, name),
+        "put": lambda: client.send(store, name, name),
+        "list": lambda: client.list(name),
+        "walk": lambda: ensureDeferred(walked(client, name)),
+        "mkdir": lambda: client.mkdir(name),
+        "rename": lambda: client.rename(*name.split(" ")),
+        "remove": lambda: client.remove(name),
+    }
+    return calls[what]()
+
+
+async def walked(client: Client, name: str) -> list[Entry]:
+    return [entry async for entry in client.walk(name)]
 
 
 def outcome_of(result: Any) -> str:

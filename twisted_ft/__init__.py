@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from twisted_ft.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from twisted_ft.client import Client, Delivery
+    from twisted_ft.client import Client
     from twisted_ft.connecting import connect
+    from twisted_ft.delivery import Delivery
     from twisted_ft.errors import FileTransferError
     from twisted_ft.server import FileTransferFactory
     from twisted_ft.stores.interfaces import ISink, ISource, IStore
@@ -43,7 +44,7 @@ __all__ = [
 _WHERE = {
     "Attributes": "wire.messages",
     "Client": "client",
-    "Delivery": "client",
+    "Delivery": "delivery",
     "Entry": "wire.messages",
     "FileTransferError": "errors",
     "FileTransferFactory": "server",

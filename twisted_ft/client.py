@@ -1,22 +1,24 @@
-"""The client's end: connect, then get, put and list."""
+"""The client's end: connect, then get, put, list and change."""
 
 from __future__ import annotations
 
 import builtins
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
+from twisted_ft.delivery import Delivery
 from twisted_ft.errors import BadName, Corrupt, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import shown
+from twisted_ft.transfer.changing import AskingForChange
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.listing import Asking
 from twisted_ft.transfer.outcome import Course, Moved, Progress
@@ -26,33 +28,26 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sending import Sending
+from twisted_ft.trees import Deliveries, download, upload
 from twisted_ft.version import AGENT
 from twisted_ft.wire.conversation import Conversation, Side
-from twisted_ft.wire.messages import Abort, Entry, Get, List, Offer, Refuse
+from twisted_ft.wire.messages import (
+    Abort,
+    Change,
+    Entry,
+    Get,
+    List,
+    MakeFolder,
+    Offer,
+    Refuse,
+    Remove,
+    Rename,
+)
 
 T = TypeVar("T")
 RemotePath = str | bytes
 """A path on the server, relative to its root; as str, in the file system's encoding."""
 LocalPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What became of one file that was asked for."""
-
-    path: str
-    """where it is now: the local path after get, the remote path after put"""
-    size: int
-    """bytes"""
-    sent: int
-    """file bytes that crossed the wire in this run"""
-    resumed_from: int
-    """bytes that the receiver had kept from an earlier run"""
-    blake3: str | None
-    """the digest of the whole file in hex, verified by the receiver; None where it was skipped"""
-    seconds: float
-    status: str
-    """``done``, or ``skipped`` where the receiver already had it (same size and mtime)"""
 
 
 class Client:
@@ -138,6 +133,47 @@ class Client:
         course = Course()
         return _cancellable(course, self._list(path, course))
 
+    def walk(self, path: RemotePath = "") -> Walk:
+        """What is in a folder and in all folders below it, as it comes: ``async for``."""
+        return Walk(self, _checked(path).rstrip(b"/"))
+
+    def mkdir(self, path: RemotePath) -> Deferred[None]:
+        """Make a folder; the one that it is in must be there."""
+        course = Course()
+        return _cancellable(course, self._make_folder(path, course))
+
+    def rename(self, path: RemotePath, new: RemotePath) -> Deferred[None]:
+        """Give a file, or a folder with all that is in it, another name, in one step.
+
+        :param new: the new name, or a folder to go to, which ends in ``/`` or is empty.  A file
+            of that name is replaced, if the server lets it; a folder never is
+        """
+        course = Course()
+        return _cancellable(course, self._rename(path, new, course))
+
+    def remove(self, path: RemotePath, deep: bool = False) -> Deferred[int]:
+        """Remove a file or a link; how many files, folders and links were removed.
+
+        :param deep: a folder as well, with all that is in it.  It stops at the first failure;
+            what was removed by then is removed
+        """
+        course = Course()
+        return _cancellable(course, self._remove(path, deep, course))
+
+    def get_tree(self, path: RemotePath, folder: LocalPath) -> Deliveries:
+        """Download all that is in a folder into ``folder``: a stream of what becomes of each file.
+
+        :param folder: made if missing; what else is in it stays
+        """
+        return download(self, _checked(path), os.fspath(folder))
+
+    def put_tree(self, folder: LocalPath, path: RemotePath = "") -> Deliveries:
+        """Upload all that is in ``folder`` into a folder: a stream of what becomes of each file.
+
+        :param path: made if missing, in a folder that is there; what else is in it stays
+        """
+        return upload(self, os.fspath(folder), _checked(path))
+
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""
         closed: Deferred[None] = Deferred()
@@ -199,9 +235,33 @@ class Client:
         folder = _checked(path).rstrip(b"/")
         async with self._places:
             course.check()
-            asking = Asking(self.protocol)
+            asking = Asking(self.protocol, folder, deep=False)
             course.stop = asking.fail
-            return await asking.ask(folder)
+            entries = []
+            while (entry := await asking.next_entry()) is not None:
+                entries.append(entry)
+            return entries
+
+    async def _make_folder(self, path: RemotePath, course: Course) -> None:
+        folder = _checked(path).rstrip(b"/")
+        await self._change(lambda number: MakeFolder(number, folder), course)
+
+    async def _rename(self, path: RemotePath, new: RemotePath, course: Course) -> None:
+        old, to = _checked(path).rstrip(b"/"), _checked(new)
+        if not to or to.endswith(b"/"):
+            to = _checked(to + old.rpartition(b"/")[2])
+        await self._change(lambda number: Rename(number, old, to), course)
+
+    async def _remove(self, path: RemotePath, deep: bool, course: Course) -> int:
+        named = _checked(path).rstrip(b"/")
+        return await self._change(lambda number: Remove(number, named, deep), course)
+
+    async def _change(self, change: Callable[[int], Change], course: Course) -> int:
+        async with self._places:
+            course.check()
+            asking = AskingForChange(self.protocol)
+            course.stop = asking.fail
+            return await asking.ask(change)
 
     async def _attempt(self, attempt: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> T:
         """Begin an exchange when the server has room for it."""
@@ -243,7 +303,7 @@ class Client:
         self._places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
         self.ready.callback(self)
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
+    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
         """See Policy: a client serves nothing."""
         answer = Abort if isinstance(message, Get) else Refuse
         text = "this client asks for files, and serves none"
@@ -257,6 +317,53 @@ class Client:
         waiting, self._closing = self._closing, []
         for each in waiting:
             each.callback(None)
+
+
+class Walk:
+    """The entries of a whole tree, one after another: ``async for entry in client.walk("d")``.
+
+    A folder's entries come together, sorted by name, and then those of the folders among them;
+    a folder that the server can't list has an entry more, of kind ``unreadable``.  The server
+    goes on as entries are taken; whoever wants no more of them calls ``close``.
+
+    :raises FileTransferError: where an entry is awaited
+    """
+
+    def __init__(self, client: Client, path: bytes) -> None:
+        self._client, self._path = client, path
+        self._asking: Asking | None = None
+        self._over = False
+
+    def __aiter__(self) -> Walk:
+        return self
+
+    async def __anext__(self) -> Entry:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            entry = await (await self._begun()).next_entry()
+        except BaseException:
+            await self.close()
+            raise
+        if entry is None:
+            await self.close()
+            raise StopAsyncIteration
+        return entry
+
+    async def close(self) -> None:
+        """Have no more of it; may be called more than once."""
+        over, self._over = self._over, True
+        if self._asking is not None and not over:
+            try:
+                await self._asking.leave()
+            finally:
+                self._client._places.release()
+
+    async def _begun(self) -> Asking:
+        if self._asking is None:
+            await self._client._places.acquire()
+            self._asking = Asking(self._client.protocol, self._path, deep=True)
+        return self._asking
 
 
 def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly, Unchanged
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.terminal import printable, shown
+from twisted_ft.transfer.changing import Changing
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.listing import Answering
 from twisted_ft.transfer.outcome import Moved
@@ -25,7 +26,14 @@ from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.transfer.sending import Sending
 from twisted_ft.version import AGENT
 from twisted_ft.wire.conversation import Conversation, Side
-from twisted_ft.wire.messages import Get, List, Offer, Refuse
+from twisted_ft.wire.messages import Change, Get, List, MakeFolder, Offer, Refuse, Remove, Rename
+
+_TOLD: dict[type[Change], tuple[str, str]] = {
+    MakeFolder: ("made", "a folder"),
+    Rename: ("renamed", "it is {new} now"),
+    Remove: ("removed", "{count} files and folders"),
+}
+"""What the log says of each change: what was done, and more about it."""
 
 
 class FileTransferFactory(ServerFactory):
@@ -33,7 +41,7 @@ class FileTransferFactory(ServerFactory):
 
     :param store: what is served
     :param writable: whether clients may change anything
-    :param overwrite: whether an upload may replace a file
+    :param overwrite: whether what is there may be replaced, renamed and removed
     :param max_connections: connections at once; who comes after is told so, and sent away
     :param timeout: seconds that a peer whose turn it is may say, or take, nothing
     :param runtime: clock and threads; those of the installed reactor, where none is given
@@ -88,7 +96,7 @@ class FileTransferFactory(ServerFactory):
                 "try again later"
             )
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
+    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
         """See Policy."""
         if isinstance(message, Get):
             sending = Sending(protocol, message.exchange)
@@ -96,17 +104,40 @@ class FileTransferFactory(ServerFactory):
         elif isinstance(message, Offer):
             file = message.file
             self._follow(protocol, "received", file.path, self._receive(protocol, message))
-        else:
+        elif isinstance(message, List):
             answering = Answering(protocol, message.exchange)
-            self._follow(
-                protocol, "listed", message.path, answering.answer(self.store, message.path)
+            listing = answering.answer(self.store, message.path, message.deep)
+            self._follow(protocol, "listed", message.path, listing)
+        else:
+            done, told = _TOLD[type(message)]
+            new = {"new": shown(message.new)} if isinstance(message, Rename) else {}
+            change = self._change(protocol, message)
+            self._follow(protocol, done, message.path, change, told, **new)
+
+    async def _change(self, protocol: FileTransferProtocol, change: Change) -> int:
+        self._check_writable(protocol, change.exchange, "changes")
+        if not self.overwrite and not isinstance(change, MakeFolder):
+            self._refuse(
+                protocol,
+                change.exchange,
+                "this server keeps what it has: it was started with --no-overwrite",
             )
+        changing = Changing(protocol, change.exchange)
+        return await changing.answer(change, self.store, self.overwrite)
+
+    def _check_writable(self, protocol: FileTransferProtocol, exchange: int, what: str) -> None:
+        if not self.writable:
+            text = f"this server takes no {what}: it was started without --writable"
+            self._refuse(protocol, exchange, text)
+
+    @staticmethod
+    def _refuse(protocol: FileTransferProtocol, exchange: int, text: str) -> None:
+        error = ReadOnly(text)
+        protocol.say(Refuse(exchange, error.code, error.text))
+        raise error
 
     async def _receive(self, protocol: FileTransferProtocol, offer: Offer) -> Moved:
-        if not self.writable:
-            error = ReadOnly("this server takes no uploads: it was started without --writable")
-            protocol.say(Refuse(offer.exchange, error.code, error.text))
-            raise error
+        self._check_writable(protocol, offer.exchange, "uploads")
         receiving = Receiving(protocol, offer.exchange)
         return await receiving.receive(offer.file, self.store, self.overwrite)
 
@@ -129,10 +160,17 @@ class FileTransferFactory(ServerFactory):
         done: str,
         path: bytes,
         exchange: Coroutine[Deferred[Any], Any, Moved | int],
+        told: str = "{count} entries",
+        **fields: str,
     ) -> None:
-        """Run an exchange, and log what became of it."""
+        """Run an exchange, and log what became of it.
+
+        :param told: what is said of one that has counted something
+        :param fields: what else belongs to the event
+        """
         began = self.runtime.now()
         names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": shown(path) or "/"}
+        names.update(fields)
 
         def ended(result: Moved | int) -> None:
             names["seconds"] = self.runtime.now() - began
@@ -149,7 +187,7 @@ class FileTransferFactory(ServerFactory):
                     **names,
                 )
             else:
-                self.log.info("{peer} {done} {path}: {count} entries", count=result, **names)
+                self.log.info(f"{{peer}} {{done}} {{path}}: {told}", count=result, **names)
 
         def failed(reason: Failure) -> None:
             error = as_error(reason)

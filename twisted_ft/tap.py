@@ -46,8 +46,8 @@ class Options(usage.Options):
         ["timeout", None, 60, "Seconds that a peer, at its turn, may do nothing.", _number],
     ]
     optFlags = [
-        ["writable", "w", "Take uploads."],
-        ["no-overwrite", None, "Take no upload in place of a file that is there."],
+        ["writable", "w", "Take uploads, and let clients make folders, rename and remove."],
+        ["no-overwrite", None, "Keep what is there: replace, rename and remove nothing."],
     ]
     compData = usage.Completions(
         optActions={"root": usage.CompleteDirs(), "lab": usage.CompleteFiles()}

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, globalLogPublisher
 from zope.interface import implementer
 
-from twisted_ft.client import Delivery
+from twisted_ft.delivery import Delivery
 from twisted_ft.errors import (
     BadName,
     ConnectionFailed,

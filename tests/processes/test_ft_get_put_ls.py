@@ -269,6 +269,22 @@ def test_ls_as_json(listed: Place) -> None:
     assert (lines[2]["path"], lines[2]["kind"]) == (f"{base}/sub", "directory")
 
 
+def test_ls_of_a_tree(listed: Place) -> None:
+    (listed.folder / "sub" / "deeper").mkdir(parents=True)
+    (listed.folder / "sub" / "deeper" / "file").write_bytes(b"x")
+    tree = ["a.txt", "b.txt", "link", "sub/", "sub/deeper/", "sub/deeper/file"]
+    assert ft("ls", "-R", listed.url()).ok().out.splitlines() == tree
+    below = ft("ls", "--recursive", "-l", listed.url("sub/")).ok().out.splitlines()
+    assert [line.split()[-1] for line in below] == ["deeper/", "deeper/file"]
+    lines = ft("ls", "-R", "--json", listed.url("sub")).ok().lines
+    assert [line["path"].partition("sub/")[2] for line in lines] == ["deeper", "deeper/file"]
+    assert ft("ls", "-R", listed.url("a.txt")).ok().out == "a.txt\n"
+
+
+def test_ls_of_a_tree_that_is_missing(listed: Place) -> None:
+    assert "no such file or folder" in ft("ls", "-R", listed.url("missing")).sentence
+
+
 def test_ls_of_a_file(listed: Place) -> None:
     assert ft("ls", listed.url("a.txt")).ok().out == "a.txt\n"
 

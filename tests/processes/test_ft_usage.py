@@ -61,7 +61,7 @@ def test_no_arguments_show_the_help() -> None:
     assert shown.status in (0, 2)
 
 
-@pytest.mark.parametrize("command", ["get", "put", "ls"])
+@pytest.mark.parametrize("command", ["get", "put", "ls", "mkdir", "mv", "rm"])
 def test_help(command: str) -> None:
     shown = ft(command, "--help").ok()
     assert shown.out.startswith(f"Usage: ft {command} ")

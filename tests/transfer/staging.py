@@ -80,6 +80,19 @@ class WatchedStore:
             self.step("entry")
             yield entry
 
+    def make_folder(self, path: bytes) -> None:
+        self.step("make_folder")
+        self.inner.make_folder(path)
+
+    def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
+        self.step("rename")
+        self.inner.rename(path, new, overwrite)
+
+    def remove(self, path: bytes, deep: bool) -> int:
+        self.step("remove")
+        count: int = self.inner.remove(path, deep)
+        return count
+
 
 @implementer(ISource)
 class WatchedSource:

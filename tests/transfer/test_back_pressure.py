@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from staging import FILE, WatchedStore, failure_of
+from twisted.internet.task import deferLater
 
 from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork, MemoryTransport
 from twisted_ft.transfer.inflow import HIGH_WATER
 from twisted_ft.transfer.producers import PIECE
-from twisted_ft.wire.frames import DATA, header
-from twisted_ft.wire.messages import Accept, Attributes, Get, List, Offer
+from twisted_ft.wire.frames import DATA, encode, header
+from twisted_ft.wire.messages import Accept, Attributes, End, Entries, Get, List, More, Offer
 
 CONTENT = bytes(3 * (PIECE + HIGH_WATER))
 BUFFERED = MemoryTransport.bufferSize + PIECE + 1000
@@ -121,13 +122,38 @@ def test_a_listing_waits_for_who_reads_it() -> None:
     peer = network.scripted_client(FileTransferFactory(store, runtime=network.runtime))
     peer.hello()
     network.settle()
-    peer.pause_reading()
-    peer.say(List(1, b""))
+    peer.say(List(1, b"", False))
     network.settle()
-    assert store.calls.count("entry") < 4000
-    peer.resume_reading()
-    network.settle()
+    assert store.calls.count("entry") < 1000
+    taken = 0
+    while not isinstance(peer.messages[-1], End):
+        (entries,) = (each for each in peer.messages[taken:] if isinstance(each, Entries))
+        assert len(encode(entries)) < 1 << 17
+        taken = len(peer.messages)
+        peer.say(More(1))
+        network.settle()
     assert store.calls.count("entry") == 5000
+
+
+def test_a_walk_is_held_back_by_who_takes_its_entries() -> None:
+    network = MemoryNetwork()
+    inner = MemoryStore({b"d/%06d" % n + b"n" * 200: b"" for n in range(5000)})
+    store = WatchedStore(inner)
+    client = network.client(FileTransferFactory(store, runtime=network.runtime))
+
+    async def first_of_many() -> None:
+        walk = client.walk("d")
+        assert (await walk.__anext__()).path == min(inner.files)
+        await deferLater(network.clock, 1)
+        assert 0 < store.calls.count("entry") < 2000
+        await walk.close()
+        await walk.close()
+        with pytest.raises(StopAsyncIteration):
+            await walk.__anext__()
+
+    network.run(first_of_many(), seconds=2)
+    assert client.protocol.conversation.idle
+    assert len(network.run(client.list("d"))) == 5000
 
 
 def test_a_transport_that_is_lost_while_it_is_not_read() -> None:

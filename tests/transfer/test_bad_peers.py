@@ -168,7 +168,9 @@ def test_an_offer_that_nobody_asked_for() -> None:
     alone.check_goes_on()
 
 
-@pytest.mark.parametrize(("asked", "word"), [(Get(2, b"mine"), Abort), (List(2, b""), Refuse)])
+@pytest.mark.parametrize(
+    ("asked", "word"), [(Get(2, b"mine"), Abort), (List(2, b"", False), Refuse)]
+)
 def test_a_server_that_asks_a_client(asked: Message, word: type[Message]) -> None:
     alone = ClientAlone()
     alone.say(asked)
@@ -305,7 +307,7 @@ def test_a_client_that_wants_no_more_in_the_middle() -> None:
     network.settle()
     assert [type(each) for each in peer.messages[-1:]] == [Abort]
     assert len(peer.body) < len(content)
-    peer.say(List(3, b""))
+    peer.say(List(3, b"", False))
     network.settle()
     assert peer.messages[-1] == End(3, 1)
 

@@ -12,7 +12,17 @@ from twisted_ft.errors import Busy
 from twisted_ft.testing import MemoryNetwork, ScriptedPeer
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.frames import encode
-from twisted_ft.wire.messages import Abort, End, Entries, Get, List, Offer, Refuse
+from twisted_ft.wire.messages import (
+    Abort,
+    End,
+    Entries,
+    Get,
+    List,
+    More,
+    Offer,
+    Refuse,
+    Working,
+)
 
 FILES = {b"%03d" % number: content_of(1000 * number) for number in range(100)}
 
@@ -135,10 +145,13 @@ def test_a_listing_that_was_cancelled_keeps_its_place_until_its_end() -> None:
     two.network.settle()
     calls[0].cancel()
     assert [type(each) for each in outcomes[0]] == [CancelledError]
-    two.peer.say(Entries(1, ()))
+    two.peer.say(Working())
     assert two.asked() == [b"a", b"b"]
-    two.peer.say(End(1, 0))
+    two.peer.say(Entries(1, ()))
     assert two.asked() == [b"a", b"b", b"c"]
+    assert Refuse(1, "cancelled", "no more of it is wanted") in two.peer.messages
+    two.peer.say(End(1, 0))
+    assert two.peer.lost is None
 
 
 def test_who_waits_in_line_hears_of_the_end_of_the_connection() -> None:
@@ -178,8 +191,13 @@ def lister(files: list[bytes], message: int) -> ScriptedPeer:
     peer.hello(replace(DEFAULT_LIMITS, message=message))
     network.settle()
     folder = files[0].rpartition(b"/")[0]
-    peer.say(List(1, folder))
+    peer.say(List(1, folder, False))
     network.settle()
+    while not isinstance(peer.messages[-1], End):
+        before = len(peer.messages)
+        peer.say(More(1))
+        network.settle()
+        assert len(peer.messages) > before
     return peer
 
 

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from twisted_ft import FileTransferFactory, MemoryStore
-from twisted_ft.client import Delivery
+from twisted_ft.delivery import Delivery
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.producers import FIRST_PIECE
 

@@ -175,7 +175,7 @@ def test_a_client_that_reads_and_never_says_a_word_more() -> None:
 def test_a_listing_that_is_not_read_is_given_up() -> None:
     files = {b"%05d" % number + b"n" * 200: b"" for number in range(3000)}
     network, peer = serve(MemoryStore(files))  # type: ignore[arg-type]
-    peer.say(List(1, b""))
+    peer.say(List(1, b"", False))
     peer.pause_reading()
     network.advance(SERVER + 10)
     assert peer.lost is not None

@@ -13,6 +13,7 @@ from twisted_ft.wire.messages import (
     Abort,
     Accept,
     Attributes,
+    Changed,
     Data,
     Done,
     End,
@@ -22,10 +23,13 @@ from twisted_ft.wire.messages import (
     Hello,
     Limits,
     List,
+    MakeFolder,
     Message,
     Offer,
     Receipt,
     Refuse,
+    Remove,
+    Rename,
     Welcome,
     Working,
 )
@@ -101,7 +105,14 @@ def test_the_magic_goes_once() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [Get(1, b"a"), Offer(1, FILE), List(1, b""), Accept(1, 0), Working(), Refuse(1, "x", "")],
+    [
+        Get(1, b"a"),
+        Offer(1, FILE),
+        List(1, b"", False),
+        Accept(1, 0),
+        Working(),
+        Refuse(1, "x", ""),
+    ],
 )
 def test_before_the_greeting(message: Message) -> None:
     server = Conversation(Side.SERVER, "server/1")
@@ -176,13 +187,31 @@ def test_the_client_counts_odd_and_the_server_even() -> None:
 
 def test_both_sides_can_open() -> None:
     pair = Pair()
-    assert pair.c(List(1, b"")) == [List(1, b"")]
+    assert pair.c(List(1, b"", False)) == [List(1, b"", False)]
     assert pair.s(Get(2, b"x")) == [Get(2, b"x")]
     assert pair.c(Abort(2, "unsupported", "")) == [Abort(2, "unsupported", "")]
     assert not pair.client.idle
     assert pair.s(End(1, 0)) == [End(1, 0)]
     assert pair.client.idle
     assert pair.server.idle
+
+
+@pytest.mark.parametrize("ending", [Changed(1, 1), Refuse(1, "busy", "later")])
+@pytest.mark.parametrize(
+    "change", [MakeFolder(1, b"a"), Rename(1, b"a", b"b"), Remove(1, b"a", True)]
+)
+def test_a_change_has_one_answer(change: Message, ending: Message) -> None:
+    pair = Pair()
+    pair.c(change)
+    assert pair.client.awaits_peer
+    assert not pair.server.awaits_peer
+    with pytest.raises(ProtocolError, match="out of place"):
+        pair.c(Refuse(1, "cancelled", ""))
+    assert pair.s(ending) == [ending]
+    assert pair.client.idle
+    assert pair.server.idle
+    with pytest.raises(ProtocolError, match="is over"):
+        pair.s(Changed(1, 1))
 
 
 @pytest.mark.parametrize("message", [Get(2, b"a"), Accept(2, 0), Refuse(2, "", "")])
@@ -194,7 +223,8 @@ def test_a_number_of_the_other_side_that_it_never_opened(message: Message) -> No
 
 
 @pytest.mark.parametrize(
-    "message", [Accept(1, 0), Done(1, DIGEST), Entries(1, ()), Abort(1, "", "")]
+    "message",
+    [Accept(1, 0), Done(1, DIGEST), Entries(1, ()), Abort(1, "", ""), Changed(1, 1)],
 )
 def test_what_can_open_no_exchange(message: Message) -> None:
     with pytest.raises(ProtocolError, match="can't open"):
@@ -205,17 +235,17 @@ def test_what_can_open_no_exchange(message: Message) -> None:
 
 def test_a_number_may_be_left_out_but_not_made_up_for() -> None:
     pair = Pair()
-    pair.c(List(5, b""))
+    pair.c(List(5, b"", False))
     with pytest.raises(ProtocolError, match="is over"):
-        pair.c(List(3, b""))
+        pair.c(List(3, b"", False))
     with pytest.raises(ProtocolError, match="is over"):
-        pair.c_forged(List(3, b""))
+        pair.c_forged(List(3, b"", False))
 
 
-@pytest.mark.parametrize("message", [Get(1, b"a"), Offer(1, FILE), List(1, b"")])
+@pytest.mark.parametrize("message", [Get(1, b"a"), Offer(1, FILE), List(1, b"", False)])
 def test_a_number_is_used_once(message: Message) -> None:
     pair = Pair()
-    pair.c(List(1, b""))
+    pair.c(List(1, b"", False))
     with pytest.raises(ProtocolError, match="out of place"):
         pair.c_forged(message)
     pair.s(End(1, 0))
@@ -231,31 +261,31 @@ def test_a_number_is_used_once(message: Message) -> None:
 def test_a_limit_on_exchanges() -> None:
     pair = Pair(server=SMALL)
     assert pair.client.may_open
-    pair.c(List(1, b""), List(3, b""))
+    pair.c(List(1, b"", False), List(3, b"", False))
     assert not pair.client.may_open
     with pytest.raises(OverLimit, match="2 exchanges"):
-        pair.c(List(5, b""))
+        pair.c(List(5, b"", False))
     with pytest.raises(OverLimit, match="2 exchanges"):
-        pair.c_forged(List(5, b""))
+        pair.c_forged(List(5, b"", False))
 
 
 def test_an_exchange_that_has_ended_makes_room() -> None:
     pair = Pair(server=SMALL)
-    pair.c(List(1, b""), List(3, b""))
+    pair.c(List(1, b"", False), List(3, b"", False))
     pair.s(End(1, 0))
     assert pair.client.may_open
-    pair.c(List(5, b""))
+    pair.c(List(5, b"", False))
 
 
 def test_exchanges_are_counted_for_each_side() -> None:
     pair = Pair(client=SMALL, server=SMALL)
-    pair.c(List(1, b""), List(3, b""))
+    pair.c(List(1, b"", False), List(3, b"", False))
     assert pair.s(Get(2, b"x"), Get(4, b"x")) == [Get(2, b"x"), Get(4, b"x")]
 
 
 def test_a_peer_that_takes_shorter_messages() -> None:
     pair = Pair(client=SMALL)
-    pair.c(List(1, b""))
+    pair.c(List(1, b"", False))
     entry = Entry(b"a" * 4000, "file", 0, 0, 0)
     with pytest.raises(OverLimit, match="the other side's limit of 16384"):
         pair.server.say(Entries(1, (entry,) * 5))
@@ -443,7 +473,7 @@ def test_an_exchange_that_has_been_called_off_is_not_gone_on_with() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [Done(1, DIGEST), Receipt(1, DIGEST), Entries(1, ()), End(1, 0), Get(1, b"a")]
+    "message", [Done(1, DIGEST), Receipt(1, DIGEST), Entries(1, ()), Get(1, b"a")]
 )
 def test_what_cannot_have_crossed_the_end(message: Message) -> None:
     pair = Pair()

@@ -23,6 +23,7 @@ from twisted_ft.wire.messages import (
     Abort,
     Accept,
     Attributes,
+    Changed,
     Done,
     End,
     Entries,
@@ -31,10 +32,13 @@ from twisted_ft.wire.messages import (
     Hello,
     Limits,
     List,
+    MakeFolder,
     Message,
     Offer,
     Receipt,
     Refuse,
+    Remove,
+    Rename,
     Welcome,
     Working,
 )
@@ -59,13 +63,18 @@ CASES: dict[str, tuple[Message, list[object]]] = {
     "receipt": (Receipt(1, b"d" * 32), ["receipt", 1, b"d" * 32]),
     "refuse": (Refuse(0, "busy", "Später"), ["refuse", 0, "busy", "Später"]),
     "abort": (Abort(2**53, "x", ""), ["abort", 2**53, "x", ""]),
-    "list": (List(5, b"p" * 4096), ["list", 5, b"p" * 4096]),
+    "list": (List(5, b"p" * 4096, True), ["list", 5, b"p" * 4096, True]),
     "entries": (
         Entries(1, (Entry(b"a", "file", 5, 0, 0o644), Entry(b"b", "link", 0, 1, 0))),
         ["entries", 1, [[b"a", "file", 5, 0, 0o644], [b"b", "link", 0, 1, 0]]],
     ),
     "no entries": (Entries(1, ()), ["entries", 1, []]),
     "end": (End(1, 0), ["end", 1, 0]),
+    "make folder": (MakeFolder(1, b"a"), ["makefolder", 1, b"a"]),
+    "rename": (Rename(1, b"p" * 4096, b"n" * 4096), ["rename", 1, b"p" * 4096, b"n" * 4096]),
+    "remove": (Remove(1, b"a", False), ["remove", 1, b"a", False]),
+    "remove deep": (Remove(1, b"a", True), ["remove", 1, b"a", True]),
+    "changed": (Changed(2, 2**63 - 1), ["changed", 2, 2**63 - 1]),
 }
 
 

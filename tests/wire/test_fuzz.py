@@ -35,6 +35,10 @@ LAYOUTS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "list": (numbers, blobs),
     "entries": (numbers, st.lists(st.tuples(blobs, texts, numbers, numbers, numbers), max_size=2)),
     "end": (numbers, numbers),
+    "makefolder": (numbers, blobs),
+    "rename": (numbers, blobs, blobs),
+    "remove": (numbers, blobs, st.booleans()),
+    "changed": (numbers, numbers),
 }
 layouts = st.sampled_from(sorted(LAYOUTS)).flatmap(
     lambda tag: st.tuples(st.just(tag), *LAYOUTS[tag])
@@ -65,6 +69,10 @@ def likely(number: int) -> st.SearchStrategy[tuple[Any, ...]]:
             ("list", number, b""),
             ("entries", number, ()),
             ("end", number, 0),
+            ("makefolder", number, b"a"),
+            ("rename", number, b"a", b"b"),
+            ("remove", number, b"a", True),
+            ("changed", number, 1),
             ("working",),
         ]
     )

@@ -8,6 +8,7 @@ import pytest
 
 from twisted_ft.errors import ProtocolError
 from twisted_ft.wire.machine import (
+    CHANGE,
     CROSSING,
     LISTING,
     TABLES,
@@ -28,6 +29,7 @@ ROLES = {
     "connection": (Role.CLIENT, Role.SERVER),
     "transfer": (Role.SENDER, Role.RECEIVER),
     "listing": (Role.ASKER, Role.ANSWERER),
+    "change": (Role.ASKER, Role.ANSWERER),
 }
 PAIRS = [
     (name, state, speaker, word)
@@ -36,7 +38,9 @@ PAIRS = [
     for speaker in ROLES[name]
     for word in WORDS
 ]
-OPENINGS = {word: role for table in (TRANSFER, LISTING) for role, word in table[State.START]}
+OPENINGS = {
+    word: role for table in (TRANSFER, LISTING, CHANGE) for role, word in table[State.START]
+}
 
 
 def counterpart(name: str, role: Role) -> Role:
@@ -163,7 +167,7 @@ def explore(table: Table, roles: tuple[Role, Role]) -> tuple[set[Ends], set[Word
 def both_ends(opener: Word) -> tuple[set[Ends], set[Word]]:
     """All that can happen in an exchange that ``opener`` opens."""
     role = OPENINGS[opener]
-    name = "listing" if role is Role.ASKER else "transfer"
+    (name,) = (name for name, table in TABLES.items() if (role, opener) in table[State.START])
     start = {(role, opener): TABLES[name][State.START][role, opener]}
     return explore({**TABLES[name], State.START: start}, (role, counterpart(name, role)))
 

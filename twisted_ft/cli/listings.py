@@ -7,7 +7,7 @@ import stat
 import time
 
 from twisted_ft.cli.run import Session
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import FileTransferError, Forbidden
 from twisted_ft.terminal import shown
 from twisted_ft.urls import Location
 from twisted_ft.wire.messages import Entry
@@ -19,29 +19,62 @@ async def show(session: Session, place: Location, long: bool) -> int:
     """Print the entries of ``place``; the exit status."""
     try:
         client = await session.client(place)
-        entries = await client.list(place.path)
+        for entry in await client.list(place.path):
+            _print(session, entry, entry.path.rpartition(b"/")[2], long)
     except FileTransferError as error:
         session.report.failed(os.fsdecode(place.path), error)
         return 1
-    for entry in entries:
-        if not session.options.json:
-            print(_long(entry) if long else _short(entry))
-        elif entry.kind in ("file", "directory"):
-            session.report.line(
-                path=os.fsdecode(entry.path), kind=entry.kind, size=entry.size, mtime=entry.mtime
-            )
     return 0
 
 
-def _short(entry: Entry) -> str:
+async def show_tree(session: Session, place: Location, long: bool) -> int:
+    """Print the entries of ``place`` and of all folders below, as they come; the exit status.
+
+    A folder that the server can't list is named, and the others go on.
+    """
+    status = 0
+    root = place.path.rstrip(b"/")
+    try:
+        client = await session.client(place)
+        async for entry in client.walk(place.path):
+            if entry.kind == "unreadable":
+                text = f"{shown(entry.path)}: the server can't list this folder"
+                session.report.failed(os.fsdecode(entry.path), Forbidden(text))
+                status = 1
+            else:
+                _print(session, entry, _below(root, entry.path), long)
+    except FileTransferError as error:
+        session.report.failed(os.fsdecode(place.path), error)
+        return 1
+    return status
+
+
+def _below(root: bytes, path: bytes) -> bytes:
+    """``path`` as seen from ``root``; the last name, where it is the root itself."""
+    if path == root:
+        return path.rpartition(b"/")[2]
+    return path.removeprefix(root + b"/") if root else path
+
+
+def _print(session: Session, entry: Entry, name: bytes, long: bool) -> None:
+    """A line for an entry, which is called ``name`` in it."""
+    if not session.options.json:
+        line = _short(entry, name)
+        print(f"{_attributes(entry)} {line}" if long else line)
+    elif entry.kind in ("file", "directory"):
+        session.report.line(
+            path=os.fsdecode(entry.path), kind=entry.kind, size=entry.size, mtime=entry.mtime
+        )
+
+
+def _short(entry: Entry, name: bytes) -> str:
     """The name, escaped, with the mark that ``ls -p`` gives a folder."""
-    name = entry.path.rpartition(b"/")[2]
     return shown(name) + ("/" if entry.kind == "directory" else "")
 
 
-def _long(entry: Entry) -> str:
+def _attributes(entry: Entry) -> str:
     mode = stat.filemode(_TYPES.get(entry.kind, 0) | entry.mode)
-    return f"{mode} {entry.size:>15,} {_time(entry.mtime)} {_short(entry)}"
+    return f"{mode} {entry.size:>15,} {_time(entry.mtime)}"
 
 
 def _time(mtime: int) -> str:

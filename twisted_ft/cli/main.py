@@ -5,9 +5,10 @@ Nothing of Twisted is imported here, so that ``ft --help`` and completion are qu
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -70,6 +71,9 @@ _TLS_CA = click.option(
     help="Trust the certificates in this PEM file, not the system's.",
 )
 _NO_PROGRESS = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+_RECURSIVE = click.option(
+    "-r", "--recursive", "deep", is_flag=True, help="Whole folders, with all below them."
+)
 _LIMIT_RATE = click.option(
     "--limit-rate",
     type=Rate(),
@@ -111,12 +115,14 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
-@_with(_LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
-def get(sources: tuple[str, ...], **given: Any) -> int:
-    """Download files.
+@_with(_RECURSIVE, _LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
+    """Download files, or with -r whole folders.
 
     DEST is a file, or a folder if it exists as one or ends in "/" (then it is made); it is the
     current folder if left out.  A file has its name only once it is verified.
+
+    With -r, what is in ft://HOST/NAME/ goes into DEST, and ft://HOST/NAME becomes DEST/NAME.
     """
     *urls, last = sources
     dest = "."
@@ -125,8 +131,13 @@ def get(sources: tuple[str, ...], **given: Any) -> int:
     else:
         urls.append(last)
     places = [_url(each) for each in urls]
-    _check_names(places)
     from twisted_ft.cli.run import run
+
+    if deep:
+        from twisted_ft.cli.trees import get_trees
+
+        return run(_options(given), lambda session: get_trees(session, places, dest))
+    _check_names(places)
     from twisted_ft.cli.transfers import get_all
 
     return run(_options(given), lambda session: get_all(session, places, dest))
@@ -135,16 +146,23 @@ def get(sources: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.argument("url", type=Url())
-@_with(_LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
-def put(paths: tuple[str, ...], url: Location, **given: Any) -> int:
-    """Upload files.
+@_with(_RECURSIVE, _LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
+    """Upload files, or with -r whole folders.
 
     A URL that ends in "/" is a folder, else it is the file's new name.  A file that is there is
     replaced in one step, unless the server forbids it.
+
+    With -r, what is in NAME/ goes into the URL's folder, and NAME becomes NAME in it.
     """
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
     from twisted_ft.cli.run import run
+
+    if deep:
+        from twisted_ft.cli.trees import put_trees
+
+        return run(_options(given), lambda session: put_trees(session, paths, url))
     from twisted_ft.cli.transfers import put_all
 
     return run(_options(given), lambda session: put_all(session, paths, url))
@@ -152,14 +170,62 @@ def put(paths: tuple[str, ...], url: Location, **given: Any) -> int:
 
 @cli.command(name="ls")
 @click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
+@click.option("-R", "--recursive", "deep", is_flag=True, help="List the folders below, too.")
 @click.argument("url", type=Url())
 @_with(*_REPORTING, _TLS_CA)
-def list_folder(url: Location, long: bool, **given: Any) -> int:
+def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
     """List a folder; or a file."""
-    from twisted_ft.cli.listings import show
+    from twisted_ft.cli.listings import show, show_tree
     from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda session: show(session, url, long))
+    listing = show_tree if deep else show
+    return run(_options(given), lambda session: listing(session, url, long))
+
+
+@cli.command(name="mkdir")
+@click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
+@_with(*_REPORTING, _TLS_CA)
+def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
+    """Make folders; the one that each is in must be there."""
+    _check_below_root(urls)
+    from twisted_ft.cli.changes import make_all
+    from twisted_ft.cli.run import run
+
+    return run(_options(given), lambda session: make_all(session, urls))
+
+
+@cli.command(name="mv")
+@click.argument("url", type=Url())
+@click.argument("new")
+@_with(*_REPORTING, _TLS_CA)
+def rename(url: Location, new: str, **given: Any) -> int:
+    """Rename a file or a folder, in one step.
+
+    NEW is a URL on the same server, or a path from its root; if it ends in "/", it is a folder to
+    go to.  A file that is there is replaced, unless the server forbids it; a folder never is.
+    """
+    _check_below_root([url])
+    path = _path_on(url, new)
+    from twisted_ft.cli.changes import rename as rename_one
+    from twisted_ft.cli.run import run
+
+    return run(_options(given), lambda session: rename_one(session, url, path))
+
+
+@cli.command(name="rm")
+@click.option("-r", "--recursive", "deep", is_flag=True, help="Remove folders, with all in them.")
+@click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
+@_with(*_REPORTING, _TLS_CA)
+def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
+    """Remove files, for good; with -r, folders with all that is in them.
+
+    It stops in a folder at the first failure; what was removed by then is removed.
+    """
+    _check_below_root(urls)
+    from twisted_ft.cli.changes import remove_all
+    from twisted_ft.cli.run import run
+
+    return run(_options(given), lambda session: remove_all(session, urls, deep))
 
 
 @cli.command()
@@ -207,7 +273,23 @@ def _url(text: str) -> Location:
 def _check_names(places: list[Location]) -> None:
     for place in places:
         if place.names_folder:
-            raise click.UsageError(f"{place} names a folder; name a file in it")
+            raise click.UsageError(f"{place} names a folder; name a file in it, or give -r")
+
+
+def _check_below_root(places: Sequence[Location]) -> None:
+    for place in places:
+        if not place.path.strip(b"/"):
+            raise click.UsageError(f"{place} is the root itself; name something in it")
+
+
+def _path_on(place: Location, new: str) -> bytes:
+    """The path of ``new``, which is a URL on the server of ``place``, or a path there."""
+    if not is_url(new):
+        return os.fsencode(new).lstrip(b"/")
+    there = _url(new)
+    if there.server != place.server:
+        raise click.UsageError(f"{there} is on another server; get the file, and put it there")
+    return there.path
 
 
 def main() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,7 +18,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from twisted_ft.terminal import shown
 from twisted_ft.transfer import outcome
+from twisted_ft.trees import Tally
 
 
 class _Percentage(ProgressColumn):
@@ -72,3 +77,62 @@ class Bar:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+class _TreeText(ProgressColumn):
+    """How many files are done of those that are known so far, and which are under way."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def render(self, task: Task) -> Text:
+        known = f"{self._tally.files:,}" + ("" if self._tally.all_listed else "+")
+        now = next(iter(self._tally.under_way), b"")
+        return Text(f"{self._tally.files_ended:,}/{known} files  {shown(now)[-30:]}")
+
+
+class _Following(Progress):
+    """A progress that looks at a tally whenever it is drawn."""
+
+    def __init__(self, tally: Tally, *columns: ProgressColumn, **options: Any) -> None:
+        self._tally = tally
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """See Progress."""
+        total = self._tally.bytes if self._tally.all_listed else None
+        for task in self.tasks:
+            self.update(task.id, completed=self._tally.bytes_moved, total=total)
+        yield self.make_tasks_table(self.tasks)
+
+
+class TreeBar:
+    """One bar for a whole tree; its end isn't known before everything is listed.
+
+    :param name: where the tree goes, fit for a terminal
+    """
+
+    def __init__(self, name: str, tally: Tally) -> None:
+        self._progress = _Following(
+            tally,
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            _Percentage(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            _TreeText(tally),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._progress.add_task(name, total=None)
+        self._progress.start()
+
+    def say(self, sentence: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from twisted_ft.cli.options import Options
-from twisted_ft.client import Delivery
+from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
 from twisted_ft.transfer.outcome import Moved, Progress
@@ -57,15 +57,7 @@ class Report:
         """
         self._end_bar()
         if self._options.json:
-            self.line(
-                path=delivery.path,
-                size=delivery.size,
-                sent=delivery.sent,
-                resumed_from=delivery.resumed_from,
-                blake3=delivery.blake3,
-                seconds=round(delivery.seconds, 6),
-                status=delivery.status,
-            )
+            as_json(**fields_of(delivery))
         elif not self._options.quiet:
             print(_sentence(delivery, verified), flush=True)
 
@@ -85,6 +77,26 @@ class Report:
                 code=error.code,
                 error=error.text,
             )
+        self._complain(error)
+
+    def changed(self, target: str, count: int, said: str) -> None:
+        """A change is made.
+
+        :param count: how many files and folders it concerned
+        :param said: what it has come to
+        """
+        if self._options.json:
+            self.line(path=target, count=count, status="done")
+        elif not self._options.quiet:
+            print(f"{shown(target)}: {said}", flush=True)
+
+    def unchanged(self, target: str, error: FileTransferError) -> None:
+        """A change isn't made."""
+        if self._options.json:
+            self.line(path=target, count=0, status="failed", code=error.code, error=error.text)
+        self._complain(error)
+
+    def _complain(self, error: FileTransferError) -> None:
         print(f"ft: {printable(error.text)}", file=sys.stderr, flush=True)
 
     def interrupted(self) -> None:
@@ -93,8 +105,8 @@ class Report:
         print("ft: interrupted; run the same command again to carry on", file=sys.stderr)
 
     def line(self, **fields: Any) -> None:
-        """One JSON object; names that aren't UTF-8 have lone surrogates, as in Python."""
-        print(json.dumps(fields), flush=True)
+        """One JSON object."""
+        as_json(**fields)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -103,6 +115,27 @@ class Report:
     def _end_bar(self) -> None:
         if self._bar is not None:
             self._bar.end()
+
+
+def as_json(**fields: Any) -> None:
+    """Print one JSON object; names that aren't UTF-8 have lone surrogates, as in Python."""
+    print(json.dumps(fields), flush=True)
+
+
+def fields_of(delivery: Delivery) -> dict[str, Any]:
+    """What is told of one file."""
+    fields = {
+        "path": delivery.path,
+        "size": delivery.size,
+        "sent": delivery.sent,
+        "resumed_from": delivery.resumed_from,
+        "blake3": delivery.blake3,
+        "seconds": round(delivery.seconds, 6),
+        "status": delivery.status,
+    }
+    if delivery.error is not None:
+        fields.update(code=delivery.error.code, error=delivery.error.text)
+    return fields
 
 
 def _sentence(delivery: Delivery, verified: bool) -> str:

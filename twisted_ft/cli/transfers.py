@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 
 from twisted_ft.cli.run import Session
-from twisted_ft.client import Client, Delivery
+from twisted_ft.client import Client
+from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError, NotADirectory
 from twisted_ft.lab import receive_from_lab
 from twisted_ft.transfer.outcome import Progress

@@ -17,8 +17,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from twisted_ft.client import Delivery
 from twisted_ft.connecting import connected
+from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError, TimedOut
 from twisted_ft.lab.spool import Spool
 from twisted_ft.lab.stream import HEAD, Split, choose, splits

@@ -30,6 +30,7 @@ from twisted_ft.errors import (
     NotFound,
     SourceChanged,
 )
+from twisted_ft.stores.change_conformance import ChangeConformance
 from twisted_ft.stores.interfaces import ISink, ISource, IStore
 from twisted_ft.stores.samples import (
     BAD_NAMES,
@@ -47,7 +48,7 @@ from twisted_ft.stores.sink_conformance import SinkConformance
 from twisted_ft.wire.messages import Entry
 
 
-class StoreConformance(SinkConformance):
+class StoreConformance(SinkConformance, ChangeConformance):
     """The tests; a subclass says how its store is made, and has a name that begins with Test."""
 
     def make_store(self, place: Path) -> IStore:

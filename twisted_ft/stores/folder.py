@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from twisted_ft.errors import (
     AlreadyExists,
     BadName,
+    Busy,
     FileTransferError,
     Forbidden,
     IsADirectory,
@@ -38,6 +39,8 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, 
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
 _CLOSED = -1
+_LINKS_LINKS = os.link in os.supports_follow_symlinks
+"""Whether a symbolic link can be given a second name, and not only what it leads to."""
 
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.ENOENT: (NotFound, "there is no such file or folder"),
@@ -54,6 +57,12 @@ _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.EFBIG: (NoSpace, "the file is too large for the file system"),
     errno.ENAMETOOLONG: (BadName, "the name is too long for the file system"),
     errno.EILSEQ: (BadName, "the file system can't hold this name"),
+    errno.ENOTEMPTY: (Busy, "something was put into the folder while it was removed; try again"),
+    errno.EBUSY: (Busy, "the operating system uses it; try again later"),
+    errno.EXDEV: (
+        StorageFailed,
+        "the new name is on another file system, where only a copy can go; get it, and put it",
+    ),
 }
 
 
@@ -180,35 +189,87 @@ class Folder:
         target = fd if SETS_TIMES_BY_FD else self._at(name)
         os.utime(target, ns=(mtime, mtime))
 
-    def replace(self, old: bytes, new: bytes) -> None:
-        """rename(2): ``new`` is the old file at every moment, or the new one."""
-        os.replace(self._at(old), self._at(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+    def replace(self, old: bytes, new: bytes, there: Folder | None = None) -> None:
+        """rename(2): ``new`` is the old file at every moment, or the new one.
 
-    def rename_new(self, old: bytes, new: bytes) -> None:
+        :param there: the folder that ``new`` is in, where that is another
+        """
+        there = there or self
+        os.replace(self._at(old), there._at(new), src_dir_fd=self._fd, dst_dir_fd=there._fd)
+
+    def rename_new(self, old: bytes, new: bytes, there: Folder | None = None) -> None:
         """Rename, and EEXIST where ``new`` is there: link(2) and unlink(2), which see to it.
 
-        Where the file system has no links (EPERM, as FAT), it is looked for first, and what
-        another program puts there within microseconds is replaced.
+        Where the file system has no links (EPERM, as FAT, and for folders), it is looked for
+        first, and what another program puts there within microseconds is replaced.
+
+        :param there: the folder that ``new`` is in, where that is another
         """
+        there = there or self
         if os.name == "nt":  # where rename does so by itself
-            os.rename(self._at(old), self._at(new))
+            os.rename(self._at(old), there._at(new))
             return
         try:
-            os.link(self._at(old), self._at(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            self._link(old, new, there)
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
                 raise
             with suppress(FileNotFoundError):
-                self.stat(new)
+                there.stat(new)
                 raise FileExistsError(errno.EEXIST, "there already") from None
-            self.replace(old, new)
+            self.replace(old, new, there)
         else:
             self.remove(old)
+
+    def _link(self, old: bytes, new: bytes, there: Folder) -> None:
+        os.link(
+            self._at(old),
+            there._at(new),
+            src_dir_fd=self._fd,
+            dst_dir_fd=there._fd,
+            follow_symlinks=not _LINKS_LINKS,
+        )
 
     def remove(self, name: bytes) -> None:
         """unlink(2); nothing to do where it isn't there."""
         with suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self._fd)
+
+    def make_folder(self, name: bytes) -> None:
+        """mkdir(2)."""
+        os.mkdir(self._at(name), dir_fd=self._fd)
+
+    def remove_folder(self, name: bytes) -> bool:
+        """rmdir(2); False where there is something in it."""
+        try:
+            os.rmdir(self._at(name), dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
+    def has_folder(self, name: bytes) -> bool:
+        """Whether ``name``, which must be there, is a folder; a link to one is none."""
+        status = self.stat(name)
+        return stat.S_ISDIR(status.st_mode) and not _is_link(status)
+
+    def status(self) -> os.stat_result:
+        """fstat(2)."""
+        return os.stat(self._place) if self._fd is None else os.fstat(self._fd)
+
+    def above(self, known: os.stat_result) -> Folder:
+        """The folder that this one is in.
+
+        :param known: the status that it had; EBUSY where this folder has been moved since
+        """
+        if self._fd is None:
+            return Folder(os.path.dirname(self._place), None)
+        fd = os.open(b"..", os.O_RDONLY | _DIRECTORY | _FLAGS, dir_fd=self._fd)
+        if not os.path.samestat(os.fstat(fd), known):
+            os.close(fd)
+            raise OSError(errno.EBUSY, "moved to another folder")
+        return Folder(b"", fd)
 
     def sync(self) -> None:
         """Make the names in it durable, where the platform can sync a folder (fsync(2))."""

@@ -113,3 +113,31 @@ class IStore(Interface):
         :raises FileTransferError: NotFound, NotADirectory, Forbidden, ...; on the call or on the
             iterator's first step
         """
+
+    def make_folder(path: bytes) -> None:
+        """Make a folder, durably; the one that it is in must be there.
+
+        :raises AlreadyExists: there is something of this name
+        :raises FileTransferError: NotFound, NotADirectory, BadName, ...
+        """
+
+    def rename(path: bytes, new: bytes, overwrite: bool) -> None:
+        """Give a file, or a folder with all that is in it, another name: durably, in one step.
+
+        :param overwrite: whether a file that has the name may be replaced, by what is no folder
+        :raises AlreadyExists: there is something of this name, and it may not be replaced
+        :raises IsADirectory: a file was to take the name of a folder
+        :raises BadName: a folder was to go into itself, or either is the root
+        :raises FileTransferError: NotFound (also: no such folder to go to), ...
+        """
+
+    def remove(path: bytes, deep: bool) -> int:
+        """Remove a file, or ``deep``: a folder with all that is in it, durably.
+
+        A folder's removal stops at the first failure; what was removed by then is removed.
+
+        :returns: how many files and folders were removed; partial files aren't counted
+        :raises IsADirectory: it is a folder, and ``deep`` is false
+        :raises Busy: a sink is open in the folder
+        :raises FileTransferError: NotFound, Forbidden, BadName (the root), ...
+        """

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 
 from zope.interface import implementer
 
-from twisted_ft.errors import SourceChanged, Unchanged
+from twisted_ft.errors import (
+    AlreadyExists,
+    BadName,
+    IsADirectory,
+    SourceChanged,
+    Unchanged,
+)
 from twisted_ft.stores import system
 from twisted_ft.stores.digests import Digests
 from twisted_ft.stores.folder import Folder, sentences
@@ -16,11 +22,13 @@ from twisted_ft.stores.interfaces import IDescriptorSource, ISink, ISource, ISto
 from twisted_ft.stores.names import (
     PARTIAL,
     PATH_MAX,
+    changeable_components,
     check_for_windows,
     components,
     file_components,
 )
 from twisted_ft.stores.partial import PartialFile, already_exists, replaceable
+from twisted_ft.stores.removal import Removal
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes, Entry
 
@@ -167,9 +175,77 @@ class LocalStore:
                         continue
                     yield _entry(below, status)
 
+    def make_folder(self, path: bytes) -> None:
+        """See IStore; its permissions are those that the process gives."""
+        *folders, name = _checked(changeable_components(path))
+        with sentences(path), self._folder(folders) as folder:
+            try:
+                folder.make_folder(name)
+            except FileExistsError:
+                raise _taken(path) from None
+            folder.sync()
+
+    def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
+        """See IStore; a link is renamed itself."""
+        *folders, name = _checked(changeable_components(path))
+        *new_folders, new_name = _checked(changeable_components(new))
+        with sentences(path), self._folder(folders) as here:
+            is_folder = here.has_folder(name)
+            if path == new:
+                raise _taken(new)
+            if is_folder and new.startswith(path + b"/"):
+                raise BadName(f"{shown(path)}: a folder can't go into itself")
+            with sentences(new), self._folder(new_folders) as there:
+                try:
+                    if is_folder:
+                        here.rename_new(name, new_name, there)
+                    else:
+                        _rename_file(here, name, there, new_name, new, overwrite)
+                except FileExistsError:
+                    raise _taken(new) from None
+                there.sync()
+            here.sync()
+
+    def remove(self, path: bytes, deep: bool) -> int:
+        """See IStore; a link is removed itself."""
+        *folders, name = _checked(changeable_components(path))
+        with sentences(path), self._folder(folders) as folder:
+            count = 1
+            if not folder.has_folder(name):
+                folder.remove(name)
+            elif deep:
+                count = Removal(folder, path).run()
+            else:
+                raise IsADirectory(f"{shown(path)}: this is a folder; remove it with -r")
+            folder.sync()
+        return count
+
     def _folder(self, names: list[bytes]) -> Folder:
         with Folder.root(self.root) as root:
             return root.below(names)
+
+
+def _taken(path: bytes) -> AlreadyExists:
+    return AlreadyExists(f"{shown(path)}: there is a file or folder of this name already")
+
+
+def _rename_file(
+    here: Folder, name: bytes, there: Folder, new_name: bytes, new: bytes, overwrite: bool
+) -> None:
+    standing = replaceable(there, new_name, new)
+    if not overwrite:
+        here.rename_new(name, new_name, there)
+    elif standing is not None and _are_two_names(here, name, there, new_name, standing):
+        here.remove(name)  # as rename(2) does nothing then
+    else:
+        here.replace(name, new_name, there)
+
+
+def _are_two_names(
+    here: Folder, name: bytes, there: Folder, new_name: bytes, standing: os.stat_result
+) -> bool:
+    """Whether both are names of one file, and not one name in other letters."""
+    return os.path.samestat(standing, here.stat(name)) and new_name in there.names()
 
 
 def _checked(names: list[bytes]) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import RLock
@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from twisted_ft.errors import (
     AlreadyExists,
+    BadName,
     Busy,
     IsADirectory,
     NotADirectory,
@@ -19,7 +20,7 @@ from twisted_ft.errors import (
     Unchanged,
 )
 from twisted_ft.stores.interfaces import Buffer, ISink, ISource, IStore
-from twisted_ft.stores.names import components, file_components
+from twisted_ft.stores.names import changeable_components, components, file_components
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes, Entry
 
@@ -152,7 +153,7 @@ class MemoryStore:
         """the names that have an open sink"""
         self.lock = RLock()
         """held for each look at the dictionaries, as calls come from several threads"""
-        self._made = frozenset(folders)
+        self._made = set(folders)
 
     def source(self, path: bytes) -> ISource:
         """See IStore."""
@@ -192,6 +193,66 @@ class MemoryStore:
             }
             return iter([self._entry(before + name) for name in sorted(below)])
 
+    def make_folder(self, path: bytes) -> None:
+        """See IStore."""
+        names = changeable_components(path)
+        with self.lock:
+            self._check_folders(names[:-1])
+            self._check_free(path)
+            self._made.add(path)
+
+    def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
+        """See IStore."""
+        names, new_names = changeable_components(path), changeable_components(new)
+        with self.lock:
+            is_file = self._is_file(names)
+            if path == new:
+                self._check_free(new)
+            if not is_file and new.startswith(path + b"/"):
+                raise BadName(f"{shown(path)}: a folder can't go into itself")
+            self._check_folders(new_names[:-1])
+            self._keep_folder(names[:-1])
+            if is_file:
+                self.check_replaceable(new, overwrite)
+                self.files[new] = self.files.pop(path)
+            else:
+                self._check_free(new)
+                self._rename_folder(path, new)
+
+    def _rename_folder(self, path: bytes, new: bytes) -> None:
+        self._check_quiet(path)
+        self._made.add(path)
+        self._made = {_renamed(each, path, new) for each in self._made}
+        for file in _below(self.files, path):
+            self.files[_renamed(file, path, new)] = self.files.pop(file)
+        for partial in _below(self.partials, path):
+            self.partials[_renamed(partial, path, new)] = self.partials.pop(partial)
+
+    def remove(self, path: bytes, deep: bool) -> int:
+        """See IStore."""
+        names = changeable_components(path)
+        with self.lock:
+            is_file = self._is_file(names)
+            if not is_file and not deep:
+                raise IsADirectory(f"{shown(path)}: this is a folder; remove it with -r")
+            self._check_quiet(path)
+            self._keep_folder(names[:-1])
+            if is_file:
+                del self.files[path]
+                return 1
+            return self._remove_folder(path)
+
+    def _remove_folder(self, path: bytes) -> int:
+        files, made = _below(self.files, path), _below(self._made, path)
+        above = {each for name in (*files, *made) for each in _folders_above(name)}
+        folders = {path, *made, *_below(above, path)}
+        for file in files:
+            del self.files[file]
+        for partial in _below(self.partials, path):
+            del self.partials[partial]
+        self._made -= folders
+        return len(files) + len(folders)
+
     def check_replaceable(self, path: bytes, overwrite: bool) -> None:
         """Whether a file may take this name: IsADirectory, AlreadyExists."""
         if self._is_folder(path):
@@ -221,6 +282,27 @@ class MemoryStore:
             return Entry(path, "directory", 0, 0, 0o755)
         return Entry(path, "file", len(file.content), file.mtime, file.mode)
 
+    def _is_file(self, names: list[bytes]) -> bool:
+        """Whether it is a file, or else a folder: NotFound, NotADirectory."""
+        if b"/".join(names) in self.files:
+            return True
+        self._check_folders(names)
+        return False
+
+    def _keep_folder(self, names: list[bytes]) -> None:
+        """See that a folder stays when the last file that names it is gone."""
+        if names:
+            self._made.add(b"/".join(names))
+
+    def _check_free(self, path: bytes) -> None:
+        if path in self.files or self._is_folder(path):
+            raise AlreadyExists(f"{shown(path)}: there is a file or folder of this name already")
+
+    def _check_quiet(self, path: bytes) -> None:
+        """Whether no sink is open below a folder."""
+        if _below(self.receiving, path):
+            raise Busy(f"{shown(path)}: a transfer to this folder is under way; try again")
+
     def _is_folder(self, path: bytes) -> bool:
         below = path + b"/"
         return path in self._made or any(
@@ -235,3 +317,19 @@ class MemoryStore:
                 raise NotADirectory(f"{shown(path)}: a part of this path is no folder")
             if not self._is_folder(path):
                 raise NotFound(f"{shown(path)}: there is no such file or folder")
+
+
+def _renamed(path: bytes, old: bytes, new: bytes) -> bytes:
+    """``path``, where ``old`` in it, or above it, is called ``new``."""
+    if path == old or path.startswith(old + b"/"):
+        return new + path[len(old) :]
+    return path
+
+
+def _below(paths: Iterable[bytes], folder: bytes) -> list[bytes]:
+    return [path for path in paths if path.startswith(folder + b"/")]
+
+
+def _folders_above(path: bytes) -> list[bytes]:
+    names = path.split(b"/")
+    return [b"/".join(names[:depth]) for depth in range(1, len(names))]

@@ -56,6 +56,17 @@ def file_components(path: bytes) -> list[bytes]:
     return names
 
 
+def changeable_components(path: bytes) -> list[bytes]:
+    """The names in ``path``, which is to name what may be made, renamed or removed.
+
+    :raises BadName: as for ``components``, or it is the root
+    """
+    names = components(path)
+    if not names:
+        raise BadName("the root itself can't be made, renamed or removed; name what is in it")
+    return names
+
+
 def check_for_windows(names: list[bytes]) -> None:
     """Refuse what Windows takes for something else than one name.
 

@@ -11,6 +11,7 @@ the ``.part`` (flock(2)) is the only one to touch either; a process that dies le
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -182,6 +183,30 @@ class PartialFile:
     def _close_file(self) -> None:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
+    """Remove a partial file, or a record of one, that nobody is at work on.
+
+    :raises Busy: somebody is
+    """
+    try:
+        fd, _ = folder.open_file(name)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # put there by others
+            raise
+        folder.remove(name)
+        return
+    try:
+        if not system.lock(fd):
+            raise Busy(f"{shown(path)}: a transfer to this folder is under way; try again")
+        if not system.MOVES_OPEN_FILES:
+            os.close(fd)
+            fd = -1
+        folder.remove(name)
+    finally:
+        if fd >= 0:
             os.close(fd)
 
 

@@ -12,8 +12,16 @@ deliveries; transports have real back-pressure in both directions.  ``docs/testi
 recipes.  All of it is public: our own tests are made with it.
 """
 
+from twisted_ft.testing.distance import DistantServer
 from twisted_ft.testing.network import MemoryNetwork, MemoryThreads, Stuck
 from twisted_ft.testing.peer import ScriptedPeer
 from twisted_ft.testing.transport import MemoryTransport
 
-__all__ = ["MemoryNetwork", "MemoryThreads", "MemoryTransport", "ScriptedPeer", "Stuck"]
+__all__ = [
+    "DistantServer",
+    "MemoryNetwork",
+    "MemoryThreads",
+    "MemoryTransport",
+    "ScriptedPeer",
+    "Stuck",
+]

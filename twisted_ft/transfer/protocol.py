@@ -39,6 +39,7 @@ from twisted_ft.transfer.sendfile import FileRange
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
+    Change,
     Data,
     Get,
     Hello,
@@ -60,7 +61,7 @@ class Policy(Protocol):
     def greeted(self, protocol: FileTransferProtocol) -> None:
         """Both sides have greeted; raise a FileTransferError to send the peer away."""
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List) -> None:
+    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
         """The peer has opened an exchange: ``take_part`` in it, or say Refuse or Abort."""
 
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
@@ -218,7 +219,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             participant.heard(message)
             if isinstance(participant, Nobody):
                 self.leave(number)
-        elif isinstance(message, (Get, Offer, List)):
+        elif isinstance(message, (Get, Offer, List, Change)):
             self._policy.begun(self, message)
 
     def _offer_socket(self, received: int) -> None:
@@ -226,11 +227,15 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         exchange, left = self.conversation.data_to_come
         if received < _FAST or left < WORTHWHILE or self._readers_paused:
             return
-        if self._ending is None and can_recvfile(self.transport):
-            self.pause_reading()
+        if self._ending is not None or not can_recvfile(self.transport):
+            return
+        try:
             waiting = SocketRange(self.transport, left)
-            if not self._participants.get(exchange, _NOBODY).socket_offered(waiting):
-                self.range_taken(waiting)
+        except OSError:  # no descriptor is left: it comes through the transport, as ever
+            return
+        self.pause_reading()
+        if not self._participants.get(exchange, _NOBODY).socket_offered(waiting):
+            self.range_taken(waiting)
 
     def range_taken(self, waiting: SocketRange) -> None:
         """Whoever took bytes off the socket has done so, and gives the rest back."""

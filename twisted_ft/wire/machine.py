@@ -19,6 +19,7 @@ from twisted_ft.errors import ProtocolError
 from twisted_ft.wire.messages import (
     Abort,
     Accept,
+    Changed,
     Data,
     Done,
     End,
@@ -26,10 +27,14 @@ from twisted_ft.wire.messages import (
     Get,
     Hello,
     List,
+    MakeFolder,
     Message,
+    More,
     Offer,
     Receipt,
     Refuse,
+    Remove,
+    Rename,
     Welcome,
     Working,
 )
@@ -58,6 +63,8 @@ class State(Enum):
     STOPPING = "The receiver wants no more of the data; what is under way is passed over."
     VERIFYING = "All data is sent; the receiver verifies, syncs and publishes it."
     LISTING = "Entries are on their way."
+    LISTED = "Some entries have come; the asker says when it takes more."
+    CHANGING = "The answerer makes the change that was asked for."
     ENDED = "Nothing more is said."
 
 
@@ -123,16 +130,39 @@ TRANSFER: Table = {
 LISTING: Table = {
     State.START: {(_ASKER, List): State.LISTING},
     State.LISTING: {
-        (_ANSWERER, Entries): State.LISTING,
+        (_ANSWERER, Entries): State.LISTED,
         (_ANSWERER, End): State.ENDED,
+        (_ANSWERER, Refuse): State.ENDED,
+    },
+    State.LISTED: {
+        (_ASKER, More): State.LISTING,
+        (_ASKER, Refuse): State.ENDED,
+        (_ANSWERER, End): State.ENDED,
+    },
+    State.ENDED: {},
+}
+
+CHANGE: Table = {
+    State.START: {
+        (_ASKER, MakeFolder): State.CHANGING,
+        (_ASKER, Rename): State.CHANGING,
+        (_ASKER, Remove): State.CHANGING,
+    },
+    State.CHANGING: {
+        (_ANSWERER, Changed): State.ENDED,
         (_ANSWERER, Refuse): State.ENDED,
     },
     State.ENDED: {},
 }
 
-TABLES: dict[str, Table] = {"connection": CONNECTION, "transfer": TRANSFER, "listing": LISTING}
+TABLES: dict[str, Table] = {
+    "connection": CONNECTION,
+    "transfer": TRANSFER,
+    "listing": LISTING,
+    "change": CHANGE,
+}
 
-CROSSING: frozenset[Word] = frozenset({Offer, Accept, Refuse, Abort})
+CROSSING: frozenset[Word] = frozenset({Offer, Accept, Refuse, Abort, More, End})
 """What may still come in an exchange that has ended here, and is passed over: it was said
 before the other side knew."""
 
@@ -145,6 +175,8 @@ TURN: dict[State, Role] = {
     State.STOPPING: Role.SENDER,
     State.VERIFYING: Role.RECEIVER,
     State.LISTING: Role.ANSWERER,
+    State.LISTED: Role.ASKER,
+    State.CHANGING: Role.ANSWERER,
 }
 """Whose turn it is; in OPEN and ENDED nobody waits."""
 
@@ -158,7 +190,9 @@ _COUNTERPART = {
 }
 
 _OPENINGS: dict[Word, tuple[Table, Role]] = {
-    word: (table, role) for table in (TRANSFER, LISTING) for role, word in table[State.START]
+    word: (table, role)
+    for table in (TRANSFER, LISTING, CHANGE)
+    for role, word in table[State.START]
 }
 
 

@@ -74,7 +74,7 @@ class Entry(_Array, frozen=True):
 
     path: Path
     kind: Annotated[str, msgspec.Meta(max_length=16)]
-    """``file``, ``directory``, ``link`` or ``other``"""
+    """``file``, ``directory``, ``link``, ``other``, or ``unreadable``: a folder without a list"""
     size: Size
     mtime: Nanoseconds
     mode: Mode
@@ -167,10 +167,11 @@ class Abort(_Message, frozen=True):
 
 
 class List(_Message, frozen=True):
-    """Asks what is in a folder."""
+    """Asks what is in a folder, or ``deep``: in it and in all folders below."""
 
     exchange: Number
     path: Path
+    deep: bool
 
 
 class Entries(_Message, frozen=True):
@@ -180,8 +181,47 @@ class Entries(_Message, frozen=True):
     entries: Annotated[tuple[Entry, ...], msgspec.Meta(max_length=1 << 16)]
 
 
+class More(_Message, frozen=True):
+    """Those have been taken; some more of them can be."""
+
+    exchange: Number
+
+
 class End(_Message, frozen=True):
     """That was all of it: so many entries."""
+
+    exchange: Number
+    count: Size
+
+
+# -- changes -----------------------------------------------------------------------------
+
+
+class MakeFolder(_Message, frozen=True):
+    """Asks for a new folder; the one that it is in must be there."""
+
+    exchange: Number
+    path: Path
+
+
+class Rename(_Message, frozen=True):
+    """Asks for a new name for a file, a folder or a link."""
+
+    exchange: Number
+    path: Path
+    new: Path
+
+
+class Remove(_Message, frozen=True):
+    """Asks to remove a file or a link, or ``deep``: a folder with all that is in it."""
+
+    exchange: Number
+    path: Path
+    deep: bool
+
+
+class Changed(_Message, frozen=True):
+    """It is done, and durable: so many files, folders and links are concerned."""
 
     exchange: Number
     count: Size
@@ -200,8 +240,15 @@ Message = (
     | Abort
     | List
     | Entries
+    | More
     | End
+    | MakeFolder
+    | Rename
+    | Remove
+    | Changed
 )
+Change = MakeFolder | Rename | Remove
+"""What can be asked to be done to the tree."""
 M = TypeVar("M", bound=Message)
 
 

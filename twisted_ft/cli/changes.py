@@ -1,0 +1,79 @@
+"""mkdir, mv and rm: one change after another, each with its own outcome."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+
+from twisted_ft.cli.run import Session
+from twisted_ft.client import Client
+from twisted_ft.errors import FileTransferError
+from twisted_ft.terminal import shown
+from twisted_ft.urls import Location
+
+
+async def make_all(session: Session, places: Sequence[Location]) -> int:
+    """Make each folder; the exit status."""
+    failures = 0
+    for place in places:
+
+        def change(client: Client, path: bytes = place.path) -> Deferred[int]:
+            return client.mkdir(path).addCallback(_one)
+
+        failures += not await _change(session, place, change, lambda _count: "folder made")
+    return 1 if failures else 0
+
+
+async def rename(session: Session, place: Location, new: bytes) -> int:
+    """Give ``place`` a new name, or put it into a folder; the exit status."""
+    if not new or new.endswith(b"/"):
+        new += place.name
+
+    def change(client: Client) -> Deferred[int]:
+        return client.rename(place.path, new).addCallback(_one)
+
+    done = await _change(session, place, change, lambda _count: f"now {shown(new)}")
+    return 0 if done else 1
+
+
+async def remove_all(session: Session, places: Sequence[Location], deep: bool) -> int:
+    """Remove each place; the exit status."""
+    failures = 0
+    for place in places:
+
+        def change(client: Client, path: bytes = place.path) -> Deferred[int]:
+            return client.remove(path, deep)
+
+        failures += not await _change(session, place, change, _removed)
+    return 1 if failures else 0
+
+
+def _one(_nothing: None) -> int:
+    return 1
+
+
+def _removed(count: int) -> str:
+    return "removed" if count == 1 else f"removed, {count:,} files and folders in all"
+
+
+async def _change(
+    session: Session,
+    place: Location,
+    change: Callable[[Client], Deferred[int]],
+    said: Callable[[int], str],
+) -> bool:
+    """One change; whether it was made.
+
+    :param said: what it has come to, by how many files and folders it concerned
+    """
+    path = place.path.rstrip(b"/")
+    try:
+        client = await session.client(place)
+        count = await change(client)
+    except FileTransferError as error:
+        session.report.unchanged(os.fsdecode(path), error)
+        return False
+    session.report.changed(os.fsdecode(path), count, said(count))
+    return True

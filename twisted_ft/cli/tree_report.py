@@ -1,0 +1,102 @@
+"""What a command tells of a tree: a bar for all of it, each failure, and an account at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from twisted_ft.cli.options import Options
+from twisted_ft.cli.report import as_json, fields_of, size
+from twisted_ft.delivery import Delivery
+from twisted_ft.errors import FileTransferError
+from twisted_ft.terminal import printable, shown
+from twisted_ft.trees import Tally
+
+_NAMED = 10
+"""Links and the like that are named in the account; of more, only the number is."""
+
+
+class TreeReport:
+    """Standard output has results, standard error the rest.
+
+    :param target: where the tree goes
+    :param tally: how it is going
+    """
+
+    def __init__(self, options: Options, target: str, tally: Tally) -> None:
+        self._options, self._target = options, target
+        self._began = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._size = self._sent = 0
+        self._left_out: list[str] = []
+        self._bar: Any = None
+        if options.progress and not options.quiet and sys.stderr.isatty():
+            from twisted_ft.cli.progress import TreeBar
+
+            self._bar = TreeBar(shown(target), tally)
+
+    def take(self, delivery: Delivery) -> None:
+        """One file is in its place, was there already, has failed, or was left out."""
+        self._counts[delivery.status] += 1
+        self._size += delivery.size if delivery.status in ("done", "skipped") else 0
+        self._sent += delivery.sent
+        if delivery.status == "left out":
+            self._left_out.append(shown(delivery.path))
+        if delivery.status == "failed" and delivery.error is not None:
+            self._complain(delivery.error)
+        if self._options.json:
+            as_json(**fields_of(delivery))
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.end()
+            self._bar = None
+
+    def summary(self, failure: FileTransferError | None) -> int:
+        """The account of it all; the exit status.
+
+        :param failure: why the tree hasn't been gone through to its end, if it hasn't
+        """
+        if failure is not None:
+            self._complain(failure)
+        seconds = time.monotonic() - self._began
+        status = 1 if failure is not None or self._counts["failed"] else 0
+        if self._options.json:
+            as_json(
+                tree=self._target,
+                done=self._counts["done"],
+                skipped=self._counts["skipped"],
+                failed=self._counts["failed"],
+                left_out=self._counts["left out"],
+                size=self._size,
+                sent=self._sent,
+                seconds=round(seconds, 6),
+                status="failed" if status else "done",
+            )
+        elif not self._options.quiet:
+            print(self._sentence(seconds), flush=True)
+        return status
+
+    def _sentence(self, seconds: float) -> str:
+        done = self._counts["done"]
+        text = f"{shown(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
+        text += f", {size(self._sent)} sent in {seconds:.1f} s"
+        if self._counts["skipped"]:
+            text += f"; {self._counts['skipped']:,} already there"
+        if self._counts["failed"]:
+            text += f"; {self._counts['failed']:,} failed"
+        if self._left_out:
+            text += f"; {len(self._left_out):,} left out (no files): "
+            text += ", ".join(self._left_out[:_NAMED])
+            text += ", ..." if len(self._left_out) > _NAMED else ""
+        return text
+
+    def _complain(self, error: FileTransferError) -> None:
+        sentence = f"ft: {printable(error.text)}"
+        if self._bar is not None:
+            self._bar.say(sentence)
+        else:
+            print(sentence, file=sys.stderr, flush=True)

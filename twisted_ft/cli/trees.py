@@ -1,0 +1,77 @@
+"""get -r and put -r: whole folders, with one account of all that is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from twisted_ft.cli.run import Session
+from twisted_ft.cli.transfers import put_all
+from twisted_ft.cli.tree_report import TreeReport
+from twisted_ft.errors import FileTransferError
+from twisted_ft.trees import Deliveries
+from twisted_ft.urls import Location
+
+
+async def get_trees(session: Session, places: Sequence[Location], dest: str) -> int:
+    """Download the folder of each place; the exit status.
+
+    What is in ``ft://host/name/`` goes into ``dest``, and ``ft://host/name`` becomes
+    ``dest/name``, whether ``dest`` is there or not: so the same command goes on with the same
+    files when it is run again.
+    """
+    status = 0
+    for place in places:
+        target = dest
+        if not place.names_folder:
+            target = os.path.join(dest, os.fsdecode(place.name))
+        try:
+            client = await session.client(place)
+            deliveries = client.get_tree(place.path, target)
+        except FileTransferError as error:
+            session.report.failed(target, error)
+            status = 1
+        else:
+            status |= await _follow(session, target, deliveries)
+    return status
+
+
+async def put_trees(session: Session, paths: Sequence[str], url: Location) -> int:
+    """Upload each path, a folder or a file; the exit status.
+
+    What is in ``name/`` goes into the URL's folder.  ``name`` becomes ``name`` in it where the URL
+    ends in ``/``; else the URL is its new name.
+    """
+    status = 0
+    for path in paths:
+        if not await session.runtime.in_thread(os.path.isdir, path):
+            status |= await put_all(session, [path], url)
+            continue
+        remote = url.path.rstrip(b"/")
+        if url.names_folder and not path.endswith(("/", os.sep)):
+            name = os.fsencode(os.path.basename(os.path.abspath(path)))
+            remote = remote + b"/" + name if remote else name
+        target = os.fsdecode(remote) or "/"
+        try:
+            client = await session.client(url)
+            deliveries = client.put_tree(path, remote)
+        except FileTransferError as error:
+            session.report.failed(target, error)
+            status = 1
+        else:
+            status |= await _follow(session, target, deliveries)
+    return status
+
+
+async def _follow(session: Session, target: str, deliveries: Deliveries) -> int:
+    """Report what becomes of a tree, which goes to ``target``; the exit status."""
+    report = TreeReport(session.options, target, deliveries.tally)
+    failure = None
+    try:
+        async for delivery in deliveries:
+            report.take(delivery)
+    except FileTransferError as error:
+        failure = error
+    finally:
+        report.close()
+    return report.summary(failure)

@@ -1,0 +1,29 @@
+"""What became of one file that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted_ft.errors import FileTransferError
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one file that was asked for."""
+
+    path: str
+    """where it is now: the local path after get, the remote path after put"""
+    size: int
+    """bytes"""
+    sent: int
+    """file bytes that crossed the wire in this run"""
+    resumed_from: int
+    """bytes that the receiver had kept from an earlier run"""
+    blake3: str | None
+    """the digest of the whole file in hex, verified by the receiver; None where it isn't done"""
+    seconds: float
+    status: str
+    """``done``, or ``skipped`` where the receiver already had it (same size and mtime); of what is
+    in a tree also ``failed``, and ``left out``, as a link"""
+    error: FileTransferError | None = None
+    """why, where it failed or was left out"""

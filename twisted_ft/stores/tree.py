@@ -1,0 +1,36 @@
+"""A whole tree of a store, entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.wire.messages import Entry
+
+
+def walk(store: IStore, path: bytes) -> Iterator[Entry]:
+    """What is in a folder and in all below it; for a file, the file.  Blocks.
+
+    A folder's entries come together, sorted by name, and after them those of the folders among
+    them, one after another.  Links aren't followed.  Of a folder below that can't be read there
+    is an entry more, of kind ``unreadable``; what is gone before it is looked at is passed over.
+    What waits is only names of folders.
+
+    :raises FileTransferError: as ``IStore.entries``, for ``path`` itself
+    """
+    pending = [path]
+    while pending:
+        here = pending.pop()
+        folders = []
+        try:
+            for entry in store.entries(here):
+                yield entry
+                if entry.kind == "directory":
+                    folders.append(entry.path)
+        except FileTransferError as error:
+            if here == path:
+                raise
+            if not isinstance(error, (NotFound, NotADirectory)):
+                yield Entry(here, "unreadable", 0, 0, 0)
+        pending.extend(reversed(folders))
