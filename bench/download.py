@@ -10,7 +10,6 @@ that each server and each client took.  Wants curl, and Linux's /proc.
 from __future__ import annotations
 
 import argparse
-import mmap
 import os
 import re
 import resource
@@ -26,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
+SETTLING = 3.0
+"""Seconds between the end of a turn and the next."""
 FT = [sys.executable, "-m", "twisted_ft"]
 
 
@@ -69,33 +70,16 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class WarmMemory:
-    """Memory that was used a moment ago, for the files that are written.
-
-    The first touch of a page that the host has taken back from a virtual machine costs several
-    times what copying into it does, and whoever comes first would pay for it.  A host is offered
-    free memory in stretches of 2 MiB (Linux's page reporting), so one page in each mebibyte is
-    kept, and no such stretch is free.
-
-    :param size: bytes
-    """
-
-    _KEPT = 1 << 20
-
-    def __init__(self, size: int) -> None:
-        self._pages = mmap.mmap(-1, size)
-        self._pages.madvise(mmap.MADV_NOHUGEPAGE)
-        for start in range(0, size, mmap.PAGESIZE):
-            self._pages[start] = 1
-        for start in range(0, size, self._KEPT):
-            rest = self._KEPT - mmap.PAGESIZE
-            self._pages.madvise(mmap.MADV_DONTNEED, start + mmap.PAGESIZE, rest)
-
-
 def turn(figures: Figures, serving: int, client: list[str], target: Path) -> None:
-    """Run one client once."""
+    """Run one client once, on memory in the same state for each.
+
+    A virtual machine's host takes free memory back within a second or two, and the first touch
+    of a page that it has taken costs several times what copying into it does.  A client that
+    starts at once would find what the one before has just freed, and one that starts later not.
+    """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
+    time.sleep(SETTLING)
     before, used = cpu(serving), resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run(client, check=True, cwd=target)
@@ -119,7 +103,6 @@ def main() -> None:
         with open(root / "file", "wb") as file:
             for _ in range(given.size):
                 file.write(os.urandom(1 << 20))
-        warm = WarmMemory(2 * given.size << 20)
         with (
             server(folder, "filetransfer", "--root", str(root)) as (ours, port),
             server(folder, "web", "--path", str(root)) as (web, web_port),
@@ -130,7 +113,6 @@ def main() -> None:
             for _ in range(given.turns + 1):  # the first warms up
                 turn(figures[0], ours.pid, get, target)
                 turn(figures[1], web.pid, curl, target)
-    del warm
     for each in figures:
         del each.wall[0], each.client_cpu[0], each.server_cpu[0]
     median = statistics.median(figures[0].wall)
