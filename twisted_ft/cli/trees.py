@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted_ft.cli.run import Session
 from twisted_ft.cli.transfers import put_all
 from twisted_ft.cli.tree_report import TreeReport
+from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
 from twisted_ft.trees import Deliveries
 from twisted_ft.urls import Location
@@ -25,14 +26,11 @@ async def get_trees(session: Session, places: Sequence[Location], dest: str) -> 
         target = dest
         if not place.names_folder:
             target = os.path.join(dest, os.fsdecode(place.name))
-        try:
-            client = await session.client(place)
-            deliveries = client.get_tree(place.path, target)
-        except FileTransferError as error:
-            session.report.failed(target, error)
-            status = 1
-        else:
-            status |= await _follow(session, target, deliveries)
+
+        def begin(client: Client, path: bytes = place.path, target: str = target) -> Deliveries:
+            return client.get_tree(path, target)
+
+        status |= await _tree(session, place, target, begin)
     return status
 
 
@@ -51,20 +49,23 @@ async def put_trees(session: Session, paths: Sequence[str], url: Location) -> in
         if url.names_folder and not path.endswith(("/", os.sep)):
             name = os.fsencode(os.path.basename(os.path.abspath(path)))
             remote = remote + b"/" + name if remote else name
-        target = os.fsdecode(remote) or "/"
-        try:
-            client = await session.client(url)
-            deliveries = client.put_tree(path, remote)
-        except FileTransferError as error:
-            session.report.failed(target, error)
-            status = 1
-        else:
-            status |= await _follow(session, target, deliveries)
+
+        def begin(client: Client, path: str = path, remote: bytes = remote) -> Deliveries:
+            return client.put_tree(path, remote)
+
+        status |= await _tree(session, url, os.fsdecode(remote) or "/", begin)
     return status
 
 
-async def _follow(session: Session, target: str, deliveries: Deliveries) -> int:
-    """Report what becomes of a tree, which goes to ``target``; the exit status."""
+async def _tree(
+    session: Session, place: Location, target: str, begin: Callable[[Client], Deliveries]
+) -> int:
+    """Move one tree, which goes to ``target``, and report what becomes of it; the exit status."""
+    try:
+        deliveries = begin(await session.client(place))
+    except FileTransferError as error:
+        session.report.failed(target, error)
+        return 1
     report = TreeReport(session.options, target, deliveries.tally)
     failure = None
     try:
