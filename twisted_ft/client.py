@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import BadName, Corrupt, FileTransferError, Unchanged, Unsupported
+from twisted_ft.errors import BadName, Busy, Corrupt, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
@@ -73,6 +73,9 @@ class Client:
         self._places = DeferredSemaphore(1)
         """the exchanges that the server keeps at once"""
         self._closing: list[Deferred[None]] = []
+        self.waits_when_busy: Sequence[float] = ()
+        """seconds to wait, one after another, before asking again for a file that is Busy: a server
+        may still be at what a client was sending that is dead by now"""
         self.closed = False
         """whether the connection is over"""
 
@@ -268,6 +271,17 @@ class Client:
         async with self._places:
             return await attempt()
 
+    async def _attempt_when_free(
+        self, attempt: Callable[[], Coroutine[Deferred[Any], Any, T]]
+    ) -> T:
+        """As ``_attempt``; again after a while, where another transfer to the name is under way."""
+        for seconds in self.waits_when_busy:
+            try:
+                return await self._attempt(attempt)
+            except Busy:
+                await self.runtime.sleep(seconds)
+        return await self._attempt(attempt)
+
     async def _deliver(
         self,
         path: bytes,
@@ -279,7 +293,7 @@ class Client:
         status = "done"
         try:
             try:
-                moved = await self._attempt(attempt)
+                moved = await self._attempt_when_free(attempt)
             except Corrupt:
                 if not course.resumed:
                     raise

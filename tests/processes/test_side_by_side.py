@@ -32,7 +32,7 @@ def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:
 def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(8 << 20))
     (tmp_path / "b").write_bytes(b"b")
-    first = start_ft("put", "--limit-rate", "4M", tmp_path / "a", place.url("name"))
+    first = start_ft("put", "--limit-rate", "1M", tmp_path / "a", place.url("name"))
     wait_until(lambda: kept_in(place.folder) > 0)
     second = ft("put", "--json", tmp_path / "b", place.url("name"))
     assert second.line["code"] == "busy"
@@ -44,7 +44,7 @@ def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) ->
 def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
     content = os.urandom(4 << 20)
     url = place.file("a", content)
-    first = start_ft("get", "--limit-rate", "4M", url, tmp_path)
+    first = start_ft("get", "--limit-rate", "800k", url, tmp_path)
     wait_until(lambda: kept_in(tmp_path) > 0)
     second = ft("get", "--json", url, tmp_path)
     assert second.line["code"] == "busy"

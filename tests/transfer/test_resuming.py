@@ -11,8 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from staging import WatchedStore, content_of, failure_of, watched
 
-from twisted_ft import Client, Delivery, FileTransferFactory, IStore, LocalStore, MemoryStore
-from twisted_ft.errors import ConnectionFailed
+from twisted_ft import (
+    Attributes,
+    Client,
+    Delivery,
+    FileTransferFactory,
+    IStore,
+    LocalStore,
+    MemoryStore,
+)
+from twisted_ft.errors import Busy, ConnectionFailed
 from twisted_ft.stores.samples import content_in, described, names_in, put
 from twisted_ft.testing import MemoryNetwork, MemoryTransport
 from twisted_ft.transfer.outcome import Moved
@@ -139,3 +147,20 @@ def carry_on(direction: str, origin: IStore, target: MemoryStore) -> Delivery:
     assert list(target.files) == [b"b"]
     assert not target.partials
     return last
+
+
+def test_a_file_that_is_busy_is_asked_for_again() -> None:
+    """A server may still be at what a client was sending that is dead by now."""
+    network = MemoryNetwork()
+    target = MemoryStore()
+    client = network.client(FileTransferFactory(target, writable=True, runtime=network.runtime))
+    client.waits_when_busy = (1, 2)
+    held = target.sink(Attributes(b"a", 5, 0, 0o644, b"v1"), True)
+    again = client.send(MemoryStore({b"a": b"hello"}), "a", "a")
+    network.advance(1.5)
+    held.discard()
+    assert network.run(again, seconds=2).status == "done"
+    held = target.sink(Attributes(b"b", 5, 0, 0o644, b"v1"), True)
+    with pytest.raises(Busy):
+        network.run(client.send(MemoryStore({b"b": b"hello"}), "b", "b"), seconds=10)
+    held.discard()

@@ -21,6 +21,10 @@ from twisted_ft.urls import Location
 Work = Coroutine[Deferred[Any], Any, int]
 
 
+_WAITS_WHEN_BUSY = (0.2, 0.4, 0.8, 1.6)
+"""Seconds; three in all, in which a server lets go of what a killed command was sending."""
+
+
 class Session:
     """What the parts of one command share: options, the report, and its connections."""
 
@@ -43,6 +47,7 @@ class Session:
                 tls_ca=self.options.tls_ca,
                 limit_rate=self.options.limit_rate,
             )
+            client.waits_when_busy = _WAITS_WHEN_BUSY
         return client
 
     async def close(self) -> None:
