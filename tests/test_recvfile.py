@@ -23,6 +23,7 @@ from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.partial import PartialFile
 from twisted_ft.transfer.outcome import Moved
 from twisted_ft.transfer.recvfile import HAS_RECVFILE, SocketRange, can_recvfile
+from twisted_ft.transfer.relay import Relay
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
 reactor: Any = installed
@@ -105,6 +106,30 @@ def test_a_range_outlives_its_transport(ends: Any) -> None:
     one.sendall(b"still")
     assert taken(waiting) == b"still"
     waiting.close()
+
+
+def test_what_a_relay_holds_unwritten_is_bounded() -> None:
+    """So a kill loses little: more than a buffer is written before ``add`` is through."""
+    written: list[int] = []
+    relay = Relay(lambda piece: None, lambda pieces: written.append(sum(map(len, pieces))))
+    relay.add([bytes(1000)])
+    relay.add([bytes(1 << 20), bytes(3 << 20)])
+    assert written == [1000, 4 << 20]
+    relay.add([bytes(7)])
+    relay.finish()
+    assert written == [1000, 4 << 20, 7]
+
+
+def test_a_relay_says_what_writing_failed_with() -> None:
+    def full(pieces: Any) -> None:
+        raise NoSpace("the disk is full")
+
+    relay = Relay(lambda piece: None, full)
+    relay.add([b"x"])
+    with pytest.raises(NoSpace):
+        relay.add([bytes(1 << 20)])
+    with pytest.raises(NoSpace):
+        relay.finish()
 
 
 @pytest_twisted.async_yield_fixture

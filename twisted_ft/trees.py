@@ -86,25 +86,29 @@ class Tally:
         self.all_listed = False
         self.files_ended = self.bytes_moved = 0
         """those that are done, skipped or failed; and bytes that the receiver has"""
-        self.under_way: dict[bytes, int] = {}
-        """bytes of each file that is under way, by its path below the tree's root"""
+        self.current = b""
+        """the file that was begun last, by its path below the tree's root"""
+        self._under_way: dict[bytes, int] = {}
+        """bytes of each file that is under way"""
 
     def begins(self, entry: Entry, name: bytes) -> Progress:
         """A file has been listed; what is to be told of its progress."""
         self.files += 1
         self.bytes += entry.size
-        self.under_way[name] = 0
+        self._under_way[name] = 0
+        self.current = name
 
         def moves(moved: Moved) -> None:
-            self.bytes_moved += moved.position - self.under_way.get(name, 0)
-            self.under_way[name] = moved.position
+            if name in self._under_way:
+                self.bytes_moved += moved.position - self._under_way[name]
+                self._under_way[name] = moved.position
 
         return moves
 
     def ends(self, entry: Entry, name: bytes) -> None:
         """It is done with."""
         self.files_ended += 1
-        self.bytes_moved += entry.size - self.under_way.pop(name, 0)
+        self.bytes_moved += entry.size - self._under_way.pop(name, 0)
 
 
 class Deliveries:

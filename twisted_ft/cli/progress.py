@@ -80,7 +80,7 @@ class Bar:
 
 
 class _TreeText(ProgressColumn):
-    """How many files are done of those that are known so far, and which are under way."""
+    """How many files are done of those that are known so far, and which was begun last."""
 
     def __init__(self, tally: Tally) -> None:
         super().__init__()
@@ -88,8 +88,8 @@ class _TreeText(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         known = f"{self._tally.files:,}" + ("" if self._tally.all_listed else "+")
-        now = next(iter(self._tally.under_way), b"")
-        return Text(f"{self._tally.files_ended:,}/{known} files  {shown(now)[-30:]}")
+        name = shown(self._tally.current)[-30:]
+        return Text(f"{self._tally.files_ended:,}/{known} files  {name}")
 
 
 class _Following(Progress):

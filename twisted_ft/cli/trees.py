@@ -75,4 +75,5 @@ async def _tree(
         failure = error
     finally:
         report.close()
+        await deliveries.close()
     return report.summary(failure)

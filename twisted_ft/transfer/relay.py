@@ -16,7 +16,7 @@ from twisted_ft.transfer.recvfile import SocketRange
 _BUFFER = 1 << 19
 """Bytes in a buffer: few enough to be in a core's cache still when it is hashed."""
 _BUFFERS = 4
-"""What may be read and not yet written: so many buffers, or batches of pieces."""
+"""What may be read and not yet written: so many buffers, 2 MiB in all."""
 
 
 class Relay:
@@ -41,14 +41,20 @@ class Relay:
         self._thread.start()
 
     def add(self, pieces: Sequence[Buffer]) -> None:
-        """Hash ``pieces``, and have them written.
+        """Hash ``pieces``, and have them written; here, where they are more than a buffer holds.
 
         :raises Exception: what writing has failed with, now or earlier
         """
-        place = self._free.get()
         for piece in pieces:
             self._update(piece)
-        self._full.put((pieces, place))
+        if sum(map(len, pieces)) <= _BUFFER:
+            self._full.put((pieces, self._free.get()))
+        else:
+            buffers = [self._free.get() for _ in range(_BUFFERS)]  # all before them is written
+            self._check()
+            self._write(pieces)
+            for buffer in buffers:
+                self._free.put(buffer)
         self._check()
 
     def add_from(self, waiting: SocketRange) -> None:
