@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
@@ -17,6 +17,7 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
+from twisted_ft.stores.walking import Manner
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.changing import AskingForChange
 from twisted_ft.transfer.failures import as_error
@@ -28,17 +29,21 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sending import Sending
-from twisted_ft.trees import Deliveries, download, upload
+from twisted_ft.transfer.tree_receiving import AskingFetch, TreeReceiving
+from twisted_ft.trees.deliveries import Deliveries
+from twisted_ft.trees.downloading import download
+from twisted_ft.trees.options import TreeOptions
+from twisted_ft.trees.uploading import upload
 from twisted_ft.version import AGENT
-from twisted_ft.wire.conversation import Conversation, Side
+from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
 from twisted_ft.wire.messages import (
     Abort,
     Change,
     Entry,
     Get,
-    List,
     MakeFolder,
-    Offer,
+    Opening,
+    Parcel,
     Refuse,
     Remove,
     Rename,
@@ -59,19 +64,28 @@ class Client:
     :param runtime: clock and threads
     :param timeout: seconds that the server, when it is its turn, may say nothing
     :param limit_rate: bytes a second, for all transfers of this connection together
+    :param durable: whether a file is synced, here and on the server, before it is called done
     """
 
     def __init__(
-        self, runtime: Runtime, *, timeout: int = 30, limit_rate: float | None = None
+        self,
+        runtime: Runtime,
+        *,
+        timeout: int = 30,
+        limit_rate: float | None = None,
+        durable: bool = True,
     ) -> None:
         self.runtime = runtime
+        self.durable = durable
         self.ready: Deferred[Client] = Deferred()
         """fires when both sides have greeted"""
         self._limits = limits(timeout)
-        self._limit = RateLimit(limit_rate) if limit_rate is not None else None
+        self.limit = RateLimit(limit_rate) if limit_rate is not None else None
         self._protocol: FileTransferProtocol | None = None
-        self._places = DeferredSemaphore(1)
+        self.places = DeferredSemaphore(1)
         """the exchanges that the server keeps at once"""
+        self._trees: dict[int, TreeReceiving] = {}
+        """what takes the parcels of each tree that was asked for"""
         self._closing: list[Deferred[None]] = []
         self.waits_when_busy: Sequence[float] = ()
         """seconds to wait, one after another, before asking again for a file that is Busy: a server
@@ -81,7 +95,8 @@ class Client:
 
     def build_protocol(self) -> FileTransferProtocol:
         """The protocol of this client's one connection."""
-        conversation = Conversation(Side.CLIENT, AGENT, self._limits)
+        features = () if self.durable else (NO_SYNC,)
+        conversation = Conversation(Side.CLIENT, AGENT, self._limits, features)
         self._protocol = FileTransferProtocol(Side.CLIENT, conversation, self, self.runtime)
         return self._protocol
 
@@ -102,7 +117,7 @@ class Client:
         :param progress: is told how it goes, piece by piece
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
-        course = Course(progress, self._limit)
+        course = Course(progress, self.limit)
         return _cancellable(course, self._get(path, os.fspath(dest), course))
 
     def put(
@@ -114,21 +129,21 @@ class Client:
         :param progress: is told how it goes, piece by piece
         :raises FileTransferError: through the Deferred
         """
-        course = Course(progress, self._limit)
+        course = Course(progress, self.limit)
         return _cancellable(course, self._put(os.fspath(path), remote, course))
 
     def fetch(
         self, path: RemotePath, store: IStore, name: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``get``, into any store, as ``name``."""
-        course = Course(progress, self._limit)
+        course = Course(progress, self.limit)
         return _cancellable(course, self._fetch(path, store, name, course))
 
     def send(
         self, store: IStore, name: RemotePath, path: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``put``, out of any store, where the file is ``name``."""
-        course = Course(progress, self._limit)
+        course = Course(progress, self.limit)
         return _cancellable(course, self._send(store, name, path, course))
 
     def list(self, path: RemotePath = "") -> Deferred[builtins.list[Entry]]:
@@ -136,9 +151,12 @@ class Client:
         course = Course()
         return _cancellable(course, self._list(path, course))
 
-    def walk(self, path: RemotePath = "") -> Walk:
-        """What is in a folder and in all folders below it, as it comes: ``async for``."""
-        return Walk(self, _checked(path).rstrip(b"/"))
+    def walk(self, path: RemotePath = "", deep: bool = True) -> Walk:
+        """What is in a folder and in all folders below it, as it comes: ``async for``.
+
+        :param deep: False: only what is in the folder itself
+        """
+        return Walk(self, _checked(path).rstrip(b"/"), deep)
 
     def mkdir(self, path: RemotePath) -> Deferred[None]:
         """Make a folder; the one that it is in must be there."""
@@ -163,19 +181,36 @@ class Client:
         course = Course()
         return _cancellable(course, self._remove(path, deep, course))
 
-    def get_tree(self, path: RemotePath, folder: LocalPath) -> Deliveries:
+    def get_tree(
+        self, path: RemotePath, folder: LocalPath, options: TreeOptions | None = None
+    ) -> Deliveries:
         """Download all that is in a folder into ``folder``: a stream of what becomes of each file.
 
         :param folder: made if missing; what else is in it stays
         """
-        return download(self, _checked(path), os.fspath(folder))
+        return download(self, _checked(path), os.fspath(folder), options or TreeOptions())
 
-    def put_tree(self, folder: LocalPath, path: RemotePath = "") -> Deliveries:
+    def put_tree(
+        self, folder: LocalPath, path: RemotePath = "", options: TreeOptions | None = None
+    ) -> Deliveries:
         """Upload all that is in ``folder`` into a folder: a stream of what becomes of each file.
 
         :param path: made if missing, in a folder that is there; what else is in it stays
         """
-        return upload(self, os.fspath(folder), _checked(path))
+        return upload(self, os.fspath(folder), _checked(path), options or TreeOptions())
+
+    async def fetch_tree(self, path: bytes, manner: Manner, receiving: TreeReceiving) -> None:
+        """Have ``receiving`` take the parcels of a folder, to the last.
+
+        :raises FileTransferError: the failure that the server names, or that ended it here
+        """
+        async with self.places:
+            asking = AskingFetch(self.protocol)
+            self._trees[asking.number] = receiving
+            try:
+                await asking.ask(path, manner)
+            finally:
+                del self._trees[asking.number]
 
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""
@@ -198,7 +233,7 @@ class Client:
     async def _get(self, path: RemotePath, dest: str, course: Course) -> Delivery:
         path = _checked(path)
         folder, name = await self.runtime.in_thread(destination, dest, path)
-        store = LocalStore(folder)
+        store = LocalStore(folder, durable=self.durable)
         delivery = await self._fetch(path, store, os.fsencode(name), course)
         return replace(delivery, path=os.path.join(folder, name))
 
@@ -236,7 +271,7 @@ class Client:
 
     async def _list(self, path: RemotePath, course: Course) -> builtins.list[Entry]:
         folder = _checked(path).rstrip(b"/")
-        async with self._places:
+        async with self.places:
             course.check()
             asking = Asking(self.protocol, folder, deep=False)
             course.stop = asking.fail
@@ -260,7 +295,7 @@ class Client:
         return await self._change(lambda number: Remove(number, named, deep), course)
 
     async def _change(self, change: Callable[[int], Change], course: Course) -> int:
-        async with self._places:
+        async with self.places:
             course.check()
             asking = AskingForChange(self.protocol)
             course.stop = asking.fail
@@ -268,7 +303,7 @@ class Client:
 
     async def _attempt(self, attempt: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> T:
         """Begin an exchange when the server has room for it."""
-        async with self._places:
+        async with self.places:
             return await attempt()
 
     async def _attempt_when_free(
@@ -314,11 +349,14 @@ class Client:
 
     def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
-        self._places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
+        self.places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
         self.ready.callback(self)
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
-        """See Policy: a client serves nothing."""
+    def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
+        """See Policy: a client takes what it has asked for, and serves nothing."""
+        if isinstance(message, Parcel) and message.fetch in self._trees:
+            self._trees[message.fetch].take(message)
+            return
         answer = Abort if isinstance(message, Get) else Refuse
         text = "this client asks for files, and serves none"
         protocol.say(answer(message.exchange, Unsupported.code, text))
@@ -343,8 +381,8 @@ class Walk:
     :raises FileTransferError: where an entry is awaited
     """
 
-    def __init__(self, client: Client, path: bytes) -> None:
-        self._client, self._path = client, path
+    def __init__(self, client: Client, path: bytes, deep: bool) -> None:
+        self._client, self._path, self._deep = client, path, deep
         self._asking: Asking | None = None
         self._over = False
 
@@ -371,12 +409,12 @@ class Walk:
             try:
                 await self._asking.leave()
             finally:
-                self._client._places.release()
+                self._client.places.release()
 
     async def _begun(self) -> Asking:
         if self._asking is None:
-            await self._client._places.acquire()
-            self._asking = Asking(self._client.protocol, self._path, deep=True)
+            await self._client.places.acquire()
+            self._asking = Asking(self._client.protocol, self._path, self._deep)
         return self._asking
 
 

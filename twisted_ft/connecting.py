@@ -28,6 +28,7 @@ def connect(
     timeout: int = 30,
     tls_ca: str | None = None,
     limit_rate: float | None = None,
+    durable: bool = True,
 ) -> Deferred[Client]:
     """Connect to a server, and greet it.
 
@@ -38,6 +39,7 @@ def connect(
     :param timeout: seconds to connect and greet in, and then of the server's silence
     :param tls_ca: a PEM file of certificates to trust, in place of the system's
     :param limit_rate: bytes a second, for all transfers of the connection together
+    :param durable: whether a file is synced, here and on the server, before it is called done
     :raises FileTransferError: through the Deferred: Unreachable, Untrusted, TimedOut, ...
     :raises ValueError: ``where`` is a string and no URL
     """
@@ -46,7 +48,7 @@ def connect(
     if reactor is None and (runtime is None or isinstance(location, Location)):
         reactor = installed_reactor()
     runtime = runtime or Runtime.of(reactor)
-    client = Client(runtime, timeout=timeout, limit_rate=limit_rate)
+    client = Client(runtime, timeout=timeout, limit_rate=limit_rate, durable=durable)
 
     async def go() -> Client:
         endpoint = location

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from twisted_ft.errors import FileTransferError
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """What became of one file that was asked for."""
 
     path: str
@@ -22,6 +21,7 @@ class Delivery:
     blake3: str | None
     """the digest of the whole file in hex, verified by the receiver; None where it isn't done"""
     seconds: float
+    """how long it took; a small file of a tree: how long what it came together with"""
     status: str
     """``done``, or ``skipped`` where the receiver already had it (same size and mtime); of what is
     in a tree also ``failed``, and ``left out``, as a link"""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly, Unchanged
+from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly
+from twisted_ft.journal import Journal, SentTree
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.terminal import printable, shown
+from twisted_ft.stores.piecewise import unpacker_of
+from twisted_ft.terminal import shown
 from twisted_ft.transfer.changing import Changing
-from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.listing import Answering
 from twisted_ft.transfer.outcome import Moved
 from twisted_ft.transfer.patience import limits
@@ -24,9 +22,24 @@ from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.transfer.sending import Sending
+from twisted_ft.transfer.tree_receiving import TreeReceiving
+from twisted_ft.transfer.tree_sending import AnsweringFetch
 from twisted_ft.version import AGENT
-from twisted_ft.wire.conversation import Conversation, Side
-from twisted_ft.wire.messages import Change, Get, List, MakeFolder, Offer, Refuse, Remove, Rename
+from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
+from twisted_ft.wire.messages import (
+    Change,
+    Failing,
+    Fetch,
+    Get,
+    List,
+    MakeFolder,
+    Offer,
+    Opening,
+    Parcel,
+    Refuse,
+    Remove,
+    Rename,
+)
 
 _TOLD: dict[type[Change], tuple[str, str]] = {
     MakeFolder: ("made", "a folder"),
@@ -44,6 +57,7 @@ class FileTransferFactory(ServerFactory):
     :param overwrite: whether what is there may be replaced, renamed and removed
     :param max_connections: connections at once; who comes after is told so, and sent away
     :param timeout: seconds that a peer whose turn it is may say, or take, nothing
+    :param durable: whether what is received is synced before it is called received
     :param runtime: clock and threads; those of the installed reactor, where none is given
     """
 
@@ -58,6 +72,7 @@ class FileTransferFactory(ServerFactory):
         overwrite: bool = True,
         max_connections: int = 1000,
         timeout: int = 60,
+        durable: bool = True,
         runtime: Runtime | None = None,
     ) -> None:
         self.store = store
@@ -65,13 +80,19 @@ class FileTransferFactory(ServerFactory):
         self.overwrite = overwrite
         self.max_connections = max_connections
         self.limits = limits(timeout)
+        self.durable = durable
         self.connections: set[FileTransferProtocol] = set()
+        self._receiving: dict[FileTransferProtocol, TreeReceiving] = {}
         self._given_runtime = runtime
 
     @cached_property
     def runtime(self) -> Runtime:
         """Clock and threads."""
         return self._given_runtime or Runtime.of(installed_reactor())
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal(self.log, self.runtime)
 
     def buildProtocol(self, addr: IAddress | None) -> FileTransferProtocol:
         """One connection's protocol; whether it may stay is decided when it has greeted."""
@@ -96,23 +117,31 @@ class FileTransferFactory(ServerFactory):
                 "try again later"
             )
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
+    def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
         """See Policy."""
         if isinstance(message, Get):
             sending = Sending(protocol, message.exchange)
-            self._follow(protocol, "sent", message.path, sending.answer(self.store, message.path))
+            self._journal.follow(
+                protocol, "sent", message.path, sending.answer(self.store, message.path)
+            )
         elif isinstance(message, Offer):
             file = message.file
-            self._follow(protocol, "received", file.path, self._receive(protocol, message))
+            self._journal.follow(protocol, "received", file.path, self._receive(protocol, message))
         elif isinstance(message, List):
             answering = Answering(protocol, message.exchange)
             listing = answering.answer(self.store, message.path, message.deep)
-            self._follow(protocol, "listed", message.path, listing)
+            self._journal.follow(protocol, "listed", message.path, listing)
+        elif isinstance(message, Fetch):
+            watcher = SentTree(self._journal, protocol, message.path)
+            fetch = AnsweringFetch(protocol, message).answer(self.store, watcher)
+            self._journal.follow(protocol, "sent", message.path, fetch, "{count} files and folders")
+        elif isinstance(message, Parcel):
+            self._unpack(protocol, message)
         else:
             done, told = _TOLD[type(message)]
             new = {"new": shown(message.new)} if isinstance(message, Rename) else {}
             change = self._change(protocol, message)
-            self._follow(protocol, done, message.path, change, told, **new)
+            self._journal.follow(protocol, done, message.path, change, told, **new)
 
     async def _change(self, protocol: FileTransferProtocol, change: Change) -> int:
         self._check_writable(protocol, change.exchange, "changes")
@@ -124,6 +153,27 @@ class FileTransferFactory(ServerFactory):
             )
         changing = Changing(protocol, change.exchange)
         return await changing.answer(change, self.store, self.overwrite)
+
+    def _unpack(self, protocol: FileTransferProtocol, parcel: Parcel) -> None:
+        try:
+            self._check_writable(protocol, parcel.exchange, "uploads")
+        except ReadOnly:
+            return
+        if protocol not in self._receiving:
+
+            async def unpacked(
+                parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]
+            ) -> None:
+                self._journal.parcel(
+                    protocol, "received", parcel.root, parcel.parts, outcomes, failures
+                )
+
+            unpacker = unpacker_of(self.store, self.overwrite, self._durable(protocol))
+            self._receiving[protocol] = TreeReceiving(protocol, unpacker, unpacked)
+        self._receiving[protocol].take(parcel)
+
+    def _durable(self, protocol: FileTransferProtocol) -> bool:
+        return self.durable and NO_SYNC not in protocol.conversation.peer_features
 
     def _check_writable(self, protocol: FileTransferProtocol, exchange: int, what: str) -> None:
         if not self.writable:
@@ -138,12 +188,13 @@ class FileTransferFactory(ServerFactory):
 
     async def _receive(self, protocol: FileTransferProtocol, offer: Offer) -> Moved:
         self._check_writable(protocol, offer.exchange, "uploads")
-        receiving = Receiving(protocol, offer.exchange)
+        receiving = Receiving(protocol, offer.exchange, durable=self._durable(protocol))
         return await receiving.receive(offer.file, self.store, self.overwrite)
 
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy: who broke the protocol, or doesn't speak it, is named in the log."""
         self.connections.discard(protocol)
+        self._receiving.pop(protocol, None)
         if type(error) is not ConnectionFailed:
             self.log.warn(
                 "{peer} sent away: {error} ({code})",
@@ -151,50 +202,3 @@ class FileTransferFactory(ServerFactory):
                 code=error.code,
                 error=shown(error.text),
             )
-
-    # -- the log: one event for each exchange, when its end is known -----------------------
-
-    def _follow(
-        self,
-        protocol: FileTransferProtocol,
-        done: str,
-        path: bytes,
-        exchange: Coroutine[Deferred[Any], Any, Moved | int],
-        told: str = "{count} entries",
-        **fields: str,
-    ) -> None:
-        """Run an exchange, and log what became of it.
-
-        :param told: what is said of one that has counted something
-        :param fields: what else belongs to the event
-        """
-        began = self.runtime.now()
-        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": shown(path) or "/"}
-        names.update(fields)
-
-        def ended(result: Moved | int) -> None:
-            names["seconds"] = self.runtime.now() - began
-            if isinstance(result, Moved):
-                names.update(
-                    size=result.file.size,
-                    sent=result.sent,
-                    resumed_from=result.resumed_from,
-                    blake3=result.blake3.hex(),
-                )
-                self.log.info(
-                    "{peer} {done} {path}: {size} bytes, verified, {sent} over the wire "
-                    "in {seconds:.3f} s",
-                    **names,
-                )
-            else:
-                self.log.info(f"{{peer}} {{done}} {{path}}: {told}", count=result, **names)
-
-        def failed(reason: Failure) -> None:
-            error = as_error(reason)
-            names.update(code=error.code, error=printable(error.text))
-            if isinstance(error, Unchanged):
-                self.log.info("{peer} {done} {path}: nothing to do, it is there already", **names)
-            else:
-                self.log.warn("{peer} not {done} {path}: {error} ({code})", **names)
-
-        Deferred.fromCoroutine(exchange).addCallbacks(ended, failed)

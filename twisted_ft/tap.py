@@ -47,6 +47,7 @@ class Options(usage.Options):
     ]
     optFlags = [
         ["writable", "w", "Take uploads, and let clients make folders, rename and remove."],
+        ["no-sync", None, "Don't sync uploads: what is received may not outlast a crash."],
         ["no-overwrite", None, "Keep what is there: replace, rename and remove nothing."],
     ]
     compData = usage.Completions(
@@ -94,9 +95,9 @@ class Options(usage.Options):
             raise usage.UsageError(f"--root {shown(self['root'])}: permission denied")
 
     def _check_lab(self) -> None:
-        if self["writable"] or self["no-overwrite"]:
+        if self["writable"] or self["no-overwrite"] or self["no-sync"]:
             raise usage.UsageError(
-                "--lab offers one file; --writable and --no-overwrite don't apply"
+                "--lab offers one file; --writable, --no-overwrite and --no-sync don't apply"
             )
 
 
@@ -180,6 +181,7 @@ def makeService(options: Options) -> IService:
         LocalStore(options["root"]),
         writable=options["writable"],
         overwrite=not options["no-overwrite"],
+        durable=not options["no-sync"],
         max_connections=options["max-connections"],
         timeout=options["timeout"],
     )

@@ -19,7 +19,7 @@ async def show(session: Session, place: Location, long: bool) -> int:
     """Print the entries of ``place``; the exit status."""
     try:
         client = await session.client(place)
-        for entry in await client.list(place.path):
+        async for entry in client.walk(place.path, deep=False):
             _print(session, entry, entry.path.rpartition(b"/")[2], long)
     except FileTransferError as error:
         session.report.failed(os.fsdecode(place.path), error)

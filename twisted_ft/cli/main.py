@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
@@ -17,6 +17,9 @@ from click.shell_completion import get_completion_class
 from twisted_ft.cli.options import INTERRUPTED, Options
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
+
+if TYPE_CHECKING:
+    from twisted_ft.trees.options import TreeOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,6 +77,33 @@ _NO_PROGRESS = click.option("--no-progress", is_flag=True, help="Show no progres
 _RECURSIVE = click.option(
     "-r", "--recursive", "deep", is_flag=True, help="Whole folders, with all below them."
 )
+_NO_SYNC = click.option(
+    "--no-sync", is_flag=True, help="Don't wait for the disk: what is done may not outlast a crash."
+)
+_OF_TREES = (
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        help="With -r: leave out what matches, as in .gitignore.",
+    ),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="PATTERN",
+        help="With -r: take what matches although it is excluded; alone: only that.",
+    ),
+    click.option(
+        "--checksum", is_flag=True, help="With -r: compare by digest, not by size and time."
+    ),
+    click.option("--links", is_flag=True, help="With -r: copy symbolic links as links."),
+    click.option(
+        "--delete", is_flag=True, help="With -r: remove what the source doesn't have, at the end."
+    ),
+    click.option(
+        "-n", "--dry-run", is_flag=True, help="With -r: change nothing, and say what would be."
+    ),
+)
 _LIMIT_RATE = click.option(
     "--limit-rate",
     type=Rate(),
@@ -101,7 +131,28 @@ def _options(given: dict[str, Any]) -> Options:
         timeout=given["timeout"],
         tls_ca=given.get("tls_ca"),
         limit_rate=given.get("limit_rate"),
+        durable=not given.get("no_sync", False),
     )
+
+
+def _tree_options(deep: bool, given: dict[str, Any]) -> TreeOptions | None:
+    """How a tree is to be moved; None where it is files that are."""
+    names = ("exclude", "include", "checksum", "links", "delete", "dry_run")
+    wanted = {name: given[name] for name in names}
+    if not deep:
+        for name, value in wanted.items():
+            if value:
+                option = name.replace("_", "-")
+                raise click.UsageError(f"--{option} is for whole folders; give -r with it")
+        return None
+    if wanted["dry_run"] and wanted["checksum"]:
+        raise click.UsageError("--dry-run compares by size and time; leave --checksum out")
+    from twisted_ft.trees.options import TreeOptions
+
+    try:
+        return TreeOptions(**wanted)
+    except ValueError as error:
+        raise click.UsageError(f"a pattern can't be read: {error}") from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +166,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
-@_with(_RECURSIVE, _LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+@_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     """Download files, or with -r whole folders.
 
@@ -131,12 +182,13 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     else:
         urls.append(last)
     places = [_url(each) for each in urls]
+    trees = _tree_options(deep, given)
     from twisted_ft.cli.run import run
 
-    if deep:
+    if trees is not None:
         from twisted_ft.cli.trees import get_trees
 
-        return run(_options(given), lambda session: get_trees(session, places, dest))
+        return run(_options(given), lambda session: get_trees(session, places, dest, trees))
     _check_names(places)
     from twisted_ft.cli.transfers import get_all
 
@@ -146,7 +198,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.argument("url", type=Url())
-@_with(_RECURSIVE, _LIMIT_RATE, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+@_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """Upload files, or with -r whole folders.
 
@@ -157,12 +209,13 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
+    trees = _tree_options(deep, given)
     from twisted_ft.cli.run import run
 
-    if deep:
+    if trees is not None:
         from twisted_ft.cli.trees import put_trees
 
-        return run(_options(given), lambda session: put_trees(session, paths, url))
+        return run(_options(given), lambda session: put_trees(session, paths, url, trees))
     from twisted_ft.cli.transfers import put_all
 
     return run(_options(given), lambda session: put_all(session, paths, url))

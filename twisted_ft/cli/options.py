@@ -20,3 +20,5 @@ class Options:
     tls_ca: str | None = None
     limit_rate: float | None = None
     """bytes a second"""
+    durable: bool = True
+    """whether files are synced before they are called done"""

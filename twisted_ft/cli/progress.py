@@ -20,7 +20,7 @@ from rich.text import Text
 
 from twisted_ft.terminal import shown
 from twisted_ft.transfer import outcome
-from twisted_ft.trees import Tally
+from twisted_ft.trees.deliveries import Tally
 
 
 class _Percentage(ProgressColumn):

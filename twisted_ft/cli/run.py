@@ -46,6 +46,7 @@ class Session:
                 timeout=self.options.timeout,
                 tls_ca=self.options.tls_ca,
                 limit_rate=self.options.limit_rate,
+                durable=self.options.durable,
             )
             client.waits_when_busy = _WAITS_WHEN_BUSY
         return client

@@ -12,8 +12,10 @@ from twisted_ft.cli.report import as_json, fields_of, size
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
-from twisted_ft.trees import Tally
+from twisted_ft.trees.deliveries import Tally
 
+_NAMED_EACH = ("removed", "would send", "would remove")
+"""What is named as it comes, each by itself."""
 _NAMED = 10
 """Links and the like that are named in the account; of more, only the number is."""
 
@@ -23,13 +25,15 @@ class TreeReport:
 
     :param target: where the tree goes
     :param tally: how it is going
+    :param dry_run: whether nothing is changed
     """
 
-    def __init__(self, options: Options, target: str, tally: Tally) -> None:
+    def __init__(self, options: Options, target: str, tally: Tally, dry_run: bool) -> None:
+        self._dry_run = dry_run
         self._options, self._target = options, target
         self._began = time.monotonic()
         self._counts: Counter[str] = Counter()
-        self._size = self._sent = 0
+        self._size = self._sent = self._to_send = 0
         self._left_out: list[str] = []
         self._bar: Any = None
         if options.progress and not options.quiet and sys.stderr.isatty():
@@ -42,12 +46,15 @@ class TreeReport:
         self._counts[delivery.status] += 1
         self._size += delivery.size if delivery.status in ("done", "skipped") else 0
         self._sent += delivery.sent
+        self._to_send += delivery.size if delivery.status == "would send" else 0
         if delivery.status == "left out":
             self._left_out.append(shown(delivery.path))
         if delivery.status == "failed" and delivery.error is not None:
             self._complain(delivery.error)
         if self._options.json:
             as_json(**fields_of(delivery))
+        elif delivery.status in _NAMED_EACH and not self._options.quiet:
+            print(f"{delivery.status}: {shown(delivery.path)}")
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -71,6 +78,7 @@ class TreeReport:
                 skipped=self._counts["skipped"],
                 failed=self._counts["failed"],
                 left_out=self._counts["left out"],
+                removed=self._counts["removed"],
                 size=self._size,
                 sent=self._sent,
                 seconds=round(seconds, 6),
@@ -81,11 +89,17 @@ class TreeReport:
         return status
 
     def _sentence(self, seconds: float) -> str:
+        if self._dry_run:
+            sent, removed = self._counts["would send"], self._counts["would remove"]
+            text = f"{shown(self._target)}: {sent:,} to send, {size(self._to_send)}"
+            return f"{text}; {removed:,} to remove; nothing was changed"
         done = self._counts["done"]
         text = f"{shown(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
         text += f", {size(self._sent)} sent in {seconds:.1f} s"
         if self._counts["skipped"]:
             text += f"; {self._counts['skipped']:,} already there"
+        if self._counts["removed"]:
+            text += f"; {self._counts['removed']:,} removed"
         if self._counts["failed"]:
             text += f"; {self._counts['failed']:,} failed"
         if self._left_out:

@@ -10,11 +10,14 @@ from twisted_ft.cli.transfers import put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
-from twisted_ft.trees import Deliveries
+from twisted_ft.trees.deliveries import Deliveries
+from twisted_ft.trees.options import TreeOptions
 from twisted_ft.urls import Location
 
 
-async def get_trees(session: Session, places: Sequence[Location], dest: str) -> int:
+async def get_trees(
+    session: Session, places: Sequence[Location], dest: str, options: TreeOptions
+) -> int:
     """Download the folder of each place; the exit status.
 
     What is in ``ft://host/name/`` goes into ``dest``, and ``ft://host/name`` becomes
@@ -28,13 +31,15 @@ async def get_trees(session: Session, places: Sequence[Location], dest: str) -> 
             target = os.path.join(dest, os.fsdecode(place.name))
 
         def begin(client: Client, path: bytes = place.path, target: str = target) -> Deliveries:
-            return client.get_tree(path, target)
+            return client.get_tree(path, target, options)
 
-        status |= await _tree(session, place, target, begin)
+        status |= await _tree(session, place, target, begin, options.dry_run)
     return status
 
 
-async def put_trees(session: Session, paths: Sequence[str], url: Location) -> int:
+async def put_trees(
+    session: Session, paths: Sequence[str], url: Location, options: TreeOptions
+) -> int:
     """Upload each path, a folder or a file; the exit status.
 
     What is in ``name/`` goes into the URL's folder.  ``name`` becomes ``name`` in it where the URL
@@ -51,14 +56,18 @@ async def put_trees(session: Session, paths: Sequence[str], url: Location) -> in
             remote = remote + b"/" + name if remote else name
 
         def begin(client: Client, path: str = path, remote: bytes = remote) -> Deliveries:
-            return client.put_tree(path, remote)
+            return client.put_tree(path, remote, options)
 
-        status |= await _tree(session, url, os.fsdecode(remote) or "/", begin)
+        status |= await _tree(session, url, os.fsdecode(remote) or "/", begin, options.dry_run)
     return status
 
 
 async def _tree(
-    session: Session, place: Location, target: str, begin: Callable[[Client], Deliveries]
+    session: Session,
+    place: Location,
+    target: str,
+    begin: Callable[[Client], Deliveries],
+    dry_run: bool,
 ) -> int:
     """Move one tree, which goes to ``target``, and report what becomes of it; the exit status."""
     try:
@@ -66,7 +75,7 @@ async def _tree(
     except FileTransferError as error:
         session.report.failed(target, error)
         return 1
-    report = TreeReport(session.options, target, deliveries.tally)
+    report = TreeReport(session.options, target, deliveries.tally, dry_run)
     failure = None
     try:
         async for delivery in deliveries:

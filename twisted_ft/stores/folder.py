@@ -26,8 +26,10 @@ from twisted_ft.errors import (
     NotAFile,
     NotFound,
     ReadOnly,
+    SourceChanged,
     StorageFailed,
 )
+from twisted_ft.stores import system
 from twisted_ft.terminal import shown
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
@@ -58,6 +60,7 @@ _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.ENAMETOOLONG: (BadName, "the name is too long for the file system"),
     errno.EILSEQ: (BadName, "the file system can't hold this name"),
     errno.ENOTEMPTY: (Busy, "something was put into the folder while it was removed; try again"),
+    errno.ESTALE: (SourceChanged, "the file changed while it was being sent; try again"),
     errno.EBUSY: (Busy, "the operating system uses it; try again later"),
     errno.EXDEV: (
         StorageFailed,
@@ -72,10 +75,15 @@ def sentences(path: bytes) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind, text = _BY_ERRNO.get(error.errno or 0, (StorageFailed, error.strerror or str(error)))
-        if error.errno == errno.EINVAL and isinstance(error.filename, (bytes, str)):
-            kind, text = _BY_ERRNO[errno.EILSEQ]
-        raise kind(f"{shown(path) or 'the root'}: {text}") from error
+        raise failure_of(error, path) from error
+
+
+def failure_of(error: OSError, path: bytes) -> FileTransferError:
+    """What an OSError about ``path`` means to a person, and to the other side."""
+    kind, text = _BY_ERRNO.get(error.errno or 0, (StorageFailed, error.strerror or str(error)))
+    if error.errno == errno.EINVAL and isinstance(error.filename, (bytes, str)):
+        kind, text = _BY_ERRNO[errno.EILSEQ]
+    return kind(f"{shown(path) or 'the root'}: {text}")
 
 
 class Folder:
@@ -168,6 +176,32 @@ class Folder:
             raise
         return fd, status
 
+    def read_whole(self, name: bytes, limit: int) -> tuple[bytes | None, os.stat_result]:
+        """A plain file's content, and its status; no content where it has over ``limit`` bytes.
+
+        ELOOP for a link, ENXIO for what is no file, ESTALE where it changed meanwhile.
+        """
+        fd, status = self._open_plain(name, os.O_RDONLY)
+        try:
+            if status.st_size > limit:
+                return None, status
+            content = os.read(fd, status.st_size + 1)
+            if len(content) != status.st_size or os.fstat(fd).st_mtime_ns != status.st_mtime_ns:
+                raise OSError(errno.ESTALE, "changed")
+            return content, status
+        finally:
+            os.close(fd)
+
+    def read_link(self, name: bytes) -> bytes:
+        """readlink(2)."""
+        return os.fsencode(os.readlink(self._at(name), dir_fd=self._fd))
+
+    def scan(self) -> Iterator[tuple[bytes, bool]]:
+        """Each name in it, in no order, and whether that is a plain file; nothing is opened."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            for each in found:
+                yield os.fsencode(each.name), each.is_file(follow_symlinks=False)
+
     def read_record(self, name: bytes) -> bytes:
         """The content of a small file; nothing where there is none that can be read."""
         try:
@@ -183,6 +217,37 @@ class Folder:
         fd, _ = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(fd, "wb") as file:
             file.write(content)
+
+    def create(self, name: bytes, mode: int) -> int:
+        """A descriptor to write a new file, in place of what is left under its name.
+
+        :param mode: permissions, of which the process's mask takes some (umask(2))
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+        try:
+            return os.open(self._at(name), flags, mode, dir_fd=self._fd)
+        except FileExistsError:
+            self.remove(name)
+            return os.open(self._at(name), flags, mode, dir_fd=self._fd)
+
+    def make_link(self, name: bytes, target: bytes, mtime: int) -> None:
+        """symlink(2), with a modification time in nanoseconds where links can have one."""
+        os.symlink(target, self._at(name), dir_fd=self._fd)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(self._at(name), ns=(mtime, mtime), dir_fd=self._fd, follow_symlinks=False)
+
+    def settle(self, mode: int, mtime: int) -> bool:
+        """Give the folder itself its permissions and its time; False where it has them."""
+        status = self.status()
+        target = self._place if self._fd is None else self._fd
+        differs = False
+        if stat.S_IMODE(status.st_mode) & 0o777 != mode and os.name != "nt":
+            os.chmod(target, stat.S_IMODE(status.st_mode) & ~0o777 | mode)
+            differs = True
+        if status.st_mtime_ns != mtime:
+            os.utime(target, ns=(mtime, mtime))
+            differs = True
+        return differs
 
     def set_times(self, name: bytes, fd: int, mtime: int) -> None:
         """Set the modification time of ``name``, open as ``fd``, in nanoseconds."""
@@ -270,6 +335,20 @@ class Folder:
             os.close(fd)
             raise OSError(errno.EBUSY, "moved to another folder")
         return Folder(b"", fd)
+
+    def lock(self) -> bool:
+        """Take the lock on the folder without waiting; False where someone else has it."""
+        return self._fd is not None and system.lock(self._fd)
+
+    def unlock(self) -> None:
+        """Let go of it."""
+        if self._fd is not None:
+            system.unlock(self._fd)
+
+    def sync_file_system(self) -> None:
+        """Make durable all that was written to its file system (syncfs(2))."""
+        if self._fd is not None:
+            system.sync_file_system(self._fd)
 
     def sync(self) -> None:
         """Make the names in it durable, where the platform can sync a folder (fsync(2))."""

@@ -9,12 +9,25 @@ store of their own can run ``twisted_ft.stores.conformance`` on it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
 
-from twisted_ft.wire.messages import Attributes, Entry
+from twisted_ft.wire.messages import Attributes, Entry, Failing, Item, Outcome, Part
 
 Buffer = bytes | memoryview
+
+
+class Packing(NamedTuple):
+    """How a tree is packed."""
+
+    links: bool = False
+    """links are read, as Link; else they are Described"""
+    digests: bool = False
+    """files are described with their digests"""
+
+
+PLAIN = Packing()
 
 
 class ISource(Interface):
@@ -97,10 +110,11 @@ class IStore(Interface):
             NotAFile, Forbidden, BadName, ...
         """
 
-    def sink(file: Attributes, overwrite: bool) -> ISink:
+    def sink(file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         """Begin, or go on with, receiving ``file``.
 
         :param overwrite: whether a file that has the name may be replaced
+        :param durable: whether ``publish`` syncs what it publishes
         :raises Unchanged: the store has this file, with the same size and mtime
         :raises AlreadyExists: there is one, and ``overwrite`` is false
         :raises Busy: another sink of this name is open
@@ -140,4 +154,60 @@ class IStore(Interface):
         :raises IsADirectory: it is a folder, and ``deep`` is false
         :raises Busy: a sink is open in the folder
         :raises FileTransferError: NotFound, Forbidden, BadName (the root), ...
+        """
+
+
+class IPacker(Interface):
+    """Reads many things of a store for a tree that is sent: see ITreeStore."""
+
+    def describe(path: bytes) -> Item:
+        """What is there: Described, by its whole path.
+
+        :raises FileTransferError: NotFound, ...
+        """
+
+    def items(folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
+        """What is in a folder, in no certain order; partial files are not named.
+
+        :param small: bytes in a file that comes Whole, at most; larger ones are Described
+        :raises FileTransferError: NotFound, NotADirectory, Forbidden, ...; on the call or on the
+            iterator's first step.  What is wrong with a single thing is an Unsendable
+        """
+
+    def item(folder: bytes, name: bytes, small: int) -> Item:
+        """One file of a folder: Whole, or where it can't be, Described or Unsendable."""
+
+    def close() -> None:
+        """Give up what is held.  May be called more than once."""
+
+
+class IUnpacker(Interface):
+    """Puts many things into a store, for a tree that is received: see ITreeStore."""
+
+    def unpack(parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        """Take each item into its folder, in order.
+
+        A Whole is verified, and has its name when this returns, durably where that is asked for.
+
+        :returns: the outcome of each item of each part; why those failed that did, in order
+        """
+
+    def close() -> None:
+        """Give up what is held.  May be called more than once."""
+
+
+class ITreeStore(IStore):
+    """A store that has ways of its own to read, and to take, many small files at once.
+
+    For other stores ``twisted_ft.stores.piecewise`` goes by sources and sinks.
+    """
+
+    def packer() -> IPacker:
+        """To read with, for one tree; its calls are made one at a time."""
+
+    def unpacker(overwrite: bool, durable: bool) -> IUnpacker:
+        """To put into the store with, for one tree or several; its calls are made one at a time.
+
+        :param overwrite: whether a file that has the name may be replaced
+        :param durable: whether what has its name outlasts a crash
         """

@@ -17,8 +17,15 @@ from twisted_ft.errors import (
 )
 from twisted_ft.stores import system
 from twisted_ft.stores.digests import Digests
-from twisted_ft.stores.folder import Folder, sentences
-from twisted_ft.stores.interfaces import IDescriptorSource, ISink, ISource, IStore
+from twisted_ft.stores.folder import HAS_DIR_FD, Folder, sentences
+from twisted_ft.stores.interfaces import (
+    IDescriptorSource,
+    IPacker,
+    ISink,
+    ISource,
+    ITreeStore,
+    IUnpacker,
+)
 from twisted_ft.stores.names import (
     PARTIAL,
     PATH_MAX,
@@ -27,19 +34,16 @@ from twisted_ft.stores.names import (
     components,
     file_components,
 )
+from twisted_ft.stores.packing import LocalPacker
 from twisted_ft.stores.partial import PartialFile, already_exists, replaceable
+from twisted_ft.stores.piecewise import PiecewiseUnpacker
 from twisted_ft.stores.removal import Removal
+from twisted_ft.stores.system import kind_of, mtime_of
+from twisted_ft.stores.unpacking import LocalUnpacker
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes, Entry
 
 _ON_WINDOWS = os.name == "nt"
-_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
-_TIME_MAX = 2**63 - 1
-"""Nanoseconds since 1970 that FT/1 can say; there are file systems that hold more."""
-
-
-def _mtime(status: os.stat_result) -> int:
-    return max(-_TIME_MAX, min(status.st_mtime_ns, _TIME_MAX))
 
 
 def _version(status: os.stat_result) -> bytes:
@@ -57,7 +61,7 @@ class LocalSource:
         self.attributes = Attributes(
             path=path,
             size=status.st_size,
-            mtime=_mtime(status),
+            mtime=mtime_of(status),
             mode=stat.S_IMODE(status.st_mode),
             version=_version(status),
         )
@@ -106,7 +110,7 @@ class LocalSource:
                 os.close(fd)
 
 
-@implementer(IStore)
+@implementer(ITreeStore)
 class LocalStore:
     """The files below one folder; see IStore.
 
@@ -114,10 +118,12 @@ class LocalStore:
     and symbolic links below the root are not followed.
 
     :param root: the folder; it is looked at on each call, not here
+    :param durable: False: nothing that is received is ever synced
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
         self.root = os.fspath(root)
+        self._durable = durable
         self._digests = Digests()
 
     def __repr__(self) -> str:
@@ -130,7 +136,7 @@ class LocalStore:
             fd, status = folder.open_file(name)
         return LocalSource(path, fd, status, self._digests)
 
-    def sink(self, file: Attributes, overwrite: bool) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         """See IStore."""
         *folders, name = _checked(file_components(file.path))
         with sentences(b"/".join(folders)):
@@ -138,7 +144,7 @@ class LocalStore:
         with sentences(file.path):
             try:
                 self._check_wanted(folder, name, file, overwrite)
-                return PartialFile(folder, name, file, overwrite)
+                return PartialFile(folder, name, file, overwrite, durable and self._durable)
             except BaseException:
                 folder.close()
                 raise
@@ -148,7 +154,7 @@ class LocalStore:
         standing = replaceable(folder, name, file.path)
         if standing is None:
             return
-        same = (standing.st_size, _mtime(standing)) == (file.size, file.mtime)
+        same = (standing.st_size, mtime_of(standing)) == (file.size, file.mtime)
         if same and stat.S_ISREG(standing.st_mode):
             raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
         if not overwrite:
@@ -220,6 +226,20 @@ class LocalStore:
             folder.sync()
         return count
 
+    def packer(self) -> IPacker:
+        """See ITreeStore."""
+        return LocalPacker(self._folder_at, self.source)
+
+    def unpacker(self, overwrite: bool, durable: bool) -> IUnpacker:
+        """See ITreeStore."""
+        if not HAS_DIR_FD:
+            return PiecewiseUnpacker(self, overwrite, durable)
+        durable = durable and self._durable
+        return LocalUnpacker(self.root, self._folder_at, self.source, overwrite, durable)
+
+    def _folder_at(self, path: bytes) -> Folder:
+        return self._folder(_checked(components(path)))
+
     def _folder(self, names: list[bytes]) -> Folder:
         with Folder.root(self.root) as root:
             return root.below(names)
@@ -257,8 +277,8 @@ def _checked(names: list[bytes]) -> list[bytes]:
 def _entry(path: bytes, status: os.stat_result) -> Entry:
     return Entry(
         path=path,
-        kind=_KINDS.get(stat.S_IFMT(status.st_mode), "other"),
+        kind=kind_of(status),
         size=status.st_size,
-        mtime=_mtime(status),
+        mtime=mtime_of(status),
         mode=stat.S_IMODE(status.st_mode),
     )

@@ -167,8 +167,8 @@ class MemoryStore:
             self._check_folders(names[:-1])
         raise NotFound(f"{shown(path)}: there is no such file or folder")
 
-    def sink(self, file: Attributes, overwrite: bool) -> ISink:
-        """See IStore."""
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+        """See IStore; nothing in memory is durable."""
         names = file_components(file.path)
         with self.lock:
             self._check_folders(names[:-1])

@@ -67,6 +67,25 @@ def changeable_components(path: bytes) -> list[bytes]:
     return names
 
 
+def check_link_target(path: bytes, target: bytes) -> None:
+    """Whether a symbolic link at ``path`` stays below the root, whatever else is there.
+
+    It may go up only at its beginning, from folders that are none but folders; from there on down,
+    and the links that it may meet there have been through this, too.
+
+    :raises BadName: it leads out, or may
+    """
+    names = target.split(b"/")
+    rising = next((place for place, name in enumerate(names) if name != b".."), len(names))
+    if rising > path.count(b"/") or b".." in names[rising:] or not target or b"\0" in target:
+        raise BadName(
+            f"{shown(path)}: this link to {shown(target)} would lead out of the folder, or may; "
+            "it isn't made"
+        )
+    if target.startswith(b"/"):
+        raise BadName(f"{shown(path)}: this link to {shown(target)} is absolute; it isn't made")
+
+
 def check_for_windows(names: list[bytes]) -> None:
     """Refuse what Windows takes for something else than one name.
 

@@ -43,16 +43,19 @@ class PartialFile:
     """The sink of a folder: see ISink, and the module's docstring.
 
     :param folder: is closed when the sink ends
+    :param durable: whether it is synced before it is published
     :raises Busy: another sink of this name is open, here or in another process
     :raises OSError: it can't be made, and ``folder`` is still open
     """
 
-    def __init__(self, folder: Folder, name: bytes, file: Attributes, overwrite: bool) -> None:
+    def __init__(
+        self, folder: Folder, name: bytes, file: Attributes, overwrite: bool, durable: bool
+    ) -> None:
         self._folder = folder
         self._name = name
         self._file = file
         self._mode = file.mode & 0o777
-        self._overwrite = overwrite
+        self._overwrite, self._durable = overwrite, durable
         self._part, self._record = partial_names(name)
         self._fd = self._open_locked()
         try:
@@ -126,7 +129,8 @@ class PartialFile:
                 if standing is not None and not self._overwrite:
                     raise already_exists(self._file.path)
                 self._give_name()
-                self._folder.sync()
+                if self._durable:
+                    self._folder.sync()
             finally:
                 self._close()
 
@@ -137,6 +141,8 @@ class PartialFile:
         """
         system.set_mode(self._fd, self._mode | _OWNER)
         self._folder.set_times(self._part, self._fd, self._file.mtime)
+        if not self._durable:
+            return
         try:
             os.fsync(self._fd)
         except OSError:  # and what was not written may seem to be, from here on (fsync(2))
@@ -153,7 +159,8 @@ class PartialFile:
             self._folder.rename_new(self._part, self._name)
         if self._fd >= 0 and self._mode & _OWNER != _OWNER:
             system.set_mode(self._fd, self._mode)
-            os.fsync(self._fd)
+            if self._durable:
+                os.fsync(self._fd)
 
     def keep(self) -> None:
         """See ISink; where nothing has arrived, nothing is left."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import stat
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from twisted_ft.stores.interfaces import Buffer
 
@@ -26,6 +29,23 @@ _IOV_MAX = 1024
 """Buffers that writev(2) takes at once (IOV_MAX on Linux)."""
 
 
+TIME_MAX = 2**63 - 1
+"""Nanoseconds since 1970 that FT/1 can say; there are file systems that hold more."""
+
+
+def mtime_of(status: os.stat_result) -> int:
+    """The modification time, in nanoseconds since 1970, as it can be said."""
+    return max(-TIME_MAX, min(status.st_mtime_ns, TIME_MAX))
+
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+
+
+def kind_of(status: os.stat_result) -> str:
+    """What it is, as it can be said: ``file``, ``directory``, ``link`` or ``other``."""
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+
+
 def lock(fd: int) -> bool:
     """Take the lock on a file without waiting; False where someone else has it.
 
@@ -40,6 +60,12 @@ def lock(fd: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def unlock(fd: int) -> None:
+    """Let go of the lock on a file, or a folder, of POSIX's."""
+    if fcntl is not None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def read_at(fd: int, size: int, offset: int) -> bytes:
@@ -96,6 +122,23 @@ def write_all(fd: int, pieces: Sequence[Buffer]) -> None:
             written -= len(left.pop(0))
         if written:
             left[0] = memoryview(left[0])[written:]
+
+
+SYNCS_FILE_SYSTEMS = sys.platform == "linux"
+"""Whether all that was written to a file system can be synced in one call."""
+
+
+def sync_file_system(fd: int) -> None:
+    """Make durable all that has been written to the file system of ``fd``: Linux's syncfs(2)."""
+    if _library().syncfs(ctypes.c_int(fd)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The C library, as it is loaded."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def set_mode(fd: int, mode: int) -> None:

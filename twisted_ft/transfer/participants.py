@@ -31,6 +31,17 @@ class Participant(Protocol):
         """Nothing more will be heard."""
 
 
+class Bodiless:
+    """The part of a Participant of an exchange in which there is no body."""
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """The tables let none through."""
+
+    def socket_offered(self, waiting: SocketRange) -> bool:
+        """The tables let none through."""
+        return False
+
+
 class Nobody:
     """Stands behind an exchange that its participant has left before its end."""
 

@@ -9,7 +9,8 @@ directions, and the end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -39,13 +40,10 @@ from twisted_ft.transfer.sendfile import FileRange
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
-    Change,
     Data,
-    Get,
     Hello,
-    List,
     Message,
-    Offer,
+    Opening,
     Refuse,
     Welcome,
     Working,
@@ -61,7 +59,7 @@ class Policy(Protocol):
     def greeted(self, protocol: FileTransferProtocol) -> None:
         """Both sides have greeted; raise a FileTransferError to send the peer away."""
 
-    def begun(self, protocol: FileTransferProtocol, message: Get | Offer | List | Change) -> None:
+    def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
         """The peer has opened an exchange: ``take_part`` in it, or say Refuse or Abort."""
 
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
@@ -219,7 +217,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             participant.heard(message)
             if isinstance(participant, Nobody):
                 self.leave(number)
-        elif isinstance(message, (Get, Offer, List, Change)):
+        elif isinstance(message, Opening):
             self._policy.begun(self, message)
 
     def _offer_socket(self, received: int) -> None:
@@ -371,6 +369,15 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             return result
 
         return self.runtime.in_thread(function, *args).addBoth(done)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Meanwhile the other side is told that work goes on, whoever's turn it may seem to be."""
+        self._jobs += 1
+        try:
+            yield
+        finally:
+            self._jobs -= 1
 
     def _begin_telling(self) -> None:
         """While exchanges are under way, tell the other side three times in its patience."""

@@ -21,15 +21,20 @@ from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Recei
 
 
 class Receiving(Dialogue):
-    """Takes a file that is offered: verified, synced, in its place, and only then receipted."""
+    """Takes a file that is offered: verified, synced, in its place, and only then receipted.
+
+    :param durable: whether it is synced at all
+    """
 
     def __init__(
         self,
         protocol: FileTransferProtocol,
         number: int | None = None,
         course: Course | None = None,
+        durable: bool = True,
     ) -> None:
         super().__init__(protocol, number)
+        self._durable = durable
         self._course = course or Course()
         self._course.stop = self.fail
         self._inflow: Inflow | None = None
@@ -55,7 +60,7 @@ class Receiving(Dialogue):
         """
         self._course.begins(file)
         try:
-            sink = await self.protocol.in_thread(store.sink, file, overwrite)
+            sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
             moved = await self._receive_or_keep(sink, file)
         except Exception:
             error = self._refuse(as_error(Failure()))

@@ -39,6 +39,7 @@ from twisted_ft.wire.messages import (
     Limits,
     Message,
     Offer,
+    Parcel,
     Refuse,
     Welcome,
     exchange_of,
@@ -47,6 +48,8 @@ from twisted_ft.wire.messages import (
 
 VERSIONS = (1,)
 """The versions of the protocol that are spoken here, the preferred one first."""
+NO_SYNC = "no-sync"
+"""The feature of a side to which what it sends needn't be durable when its Receipt comes."""
 DEFAULT_LIMITS = Limits(message=1 << 20, exchanges=64, silence=60)
 _UNTOLD_LIMITS = Limits(message=LEAST_MESSAGE, exchanges=1, silence=60)
 """What a peer is held to take before it has said so."""
@@ -65,14 +68,22 @@ class Conversation:
     :param side: CLIENT for the end that connected
     :param agent: the name and version of this program, for the other side's log
     :param limits: what this end takes, and announces
+    :param features: what this end announces beside its version: NO_SYNC
     """
 
-    def __init__(self, side: Side, agent: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        side: Side,
+        agent: str,
+        limits: Limits = DEFAULT_LIMITS,
+        features: tuple[str, ...] = (),
+    ) -> None:
         self.side = side
         self.limits = limits
         self.peer_limits = _UNTOLD_LIMITS
         self.peer_agent = ""
-        self._agent = agent
+        self.peer_features: tuple[str, ...] = ()
+        self._agent, self._features = agent, features
         self._frames = FrameReader(limits.message)
         role = Role.CLIENT if side is Side.CLIENT else Role.SERVER
         self._connection = Exchange(0, CONNECTION, role)
@@ -121,7 +132,7 @@ class Conversation:
 
     def hello(self) -> bytes:
         """The client's first bytes."""
-        return self.say(Hello(VERSIONS, self._agent, (), self.limits))
+        return self.say(Hello(VERSIONS, self._agent, self._features, self.limits))
 
     def open(self) -> int:
         """A number for a new exchange of this side's."""
@@ -137,7 +148,8 @@ class Conversation:
         """
         message = sayable(message)
         frame = encode(message, self.peer_limits.message)
-        decode(frame[HEADER_SIZE:])
+        if not isinstance(message, Parcel):  # made of what was found here, and large
+            decode(frame[HEADER_SIZE:])
         exchange = self._under_way_of(message) or self._open_own(message)
         exchange.says(type(message))
         self._note_bodies(exchange, message, self._outgoing_bodies, self._incoming_bodies)
@@ -205,7 +217,7 @@ class Conversation:
 
     def welcome(self) -> bytes:
         """The server's answer to a Hello."""
-        return self.say(Welcome(self._version, self._agent, (), self.limits))
+        return self.say(Welcome(self._version, self._agent, self._features, self.limits))
 
     def refuse_connection(self, code: str, text: str) -> bytes:
         """A last word, in exchange 0; nothing, where the connection has ended already."""
@@ -292,6 +304,7 @@ class Conversation:
             )
         self._version = common[0]
         self.peer_limits, self.peer_agent = greeting.limits, greeting.agent
+        self.peer_features = greeting.features
 
 
 def _spoken(versions: tuple[int, ...]) -> str:

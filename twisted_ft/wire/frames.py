@@ -38,12 +38,13 @@ _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 def encode(message: Message, limit: int = MESSAGE_LIMIT) -> bytes:
     """A MESSAGE frame, header and all; OverLimit where it is over the peer's ``limit``."""
-    payload = _encoder.encode(message)
-    if len(payload) > limit:
-        raise OverLimit(
-            f"a message of {len(payload)} bytes is over the other side's limit of {limit}"
-        )
-    return header(MESSAGE, len(payload)) + payload
+    frame = bytearray(HEADER_SIZE)
+    _encoder.encode_into(message, frame, HEADER_SIZE)
+    length = len(frame) - HEADER_SIZE
+    if length > limit:
+        raise OverLimit(f"a message of {length} bytes is over the other side's limit of {limit}")
+    frame[:HEADER_SIZE] = header(MESSAGE, length)
+    return bytes(frame)
 
 
 def header(kind: int, length: int) -> bytes:
@@ -51,7 +52,7 @@ def header(kind: int, length: int) -> bytes:
     return bytes((kind,)) + length.to_bytes(3, "big")
 
 
-def decode(payload: bytes | bytearray) -> Message:
+def decode(payload: bytes | memoryview) -> Message:
     """The message in a MESSAGE frame's payload; ProtocolError where it is none."""
     try:
         return _decoder.decode(payload)
@@ -121,9 +122,9 @@ class FrameReader:
         rest = self._hold(rest, HEADER_SIZE + length)
         if len(self._held) < HEADER_SIZE + length:
             return None, rest
-        payload = self._held[HEADER_SIZE:]
-        self._held.clear()
-        return decode(payload), rest
+        held, self._held = self._held, bytearray()
+        with memoryview(held) as frame:
+            return decode(frame[HEADER_SIZE:]), rest
 
     def _hold(self, rest: bytes | memoryview, wanted: int) -> memoryview:
         """Keep what is missing to have ``wanted`` bytes, and give back what lies behind it."""

@@ -24,6 +24,7 @@ from twisted_ft.wire.messages import (
     Done,
     End,
     Entries,
+    Fetch,
     Get,
     Hello,
     List,
@@ -31,7 +32,9 @@ from twisted_ft.wire.messages import (
     Message,
     More,
     Offer,
+    Parcel,
     Receipt,
+    Receipts,
     Refuse,
     Remove,
     Rename,
@@ -64,6 +67,8 @@ class State(Enum):
     VERIFYING = "All data is sent; the receiver verifies, syncs and publishes it."
     LISTING = "Entries are on their way."
     LISTED = "Some entries have come; the asker says when it takes more."
+    FETCHING = "A tree is on its way, in parcels, which are exchanges of their own."
+    UNPACKING = "The receiver verifies, syncs and publishes what is in the parcel."
     CHANGING = "The answerer makes the change that was asked for."
     ENDED = "Nothing more is said."
 
@@ -142,6 +147,25 @@ LISTING: Table = {
     State.ENDED: {},
 }
 
+FETCH: Table = {
+    State.START: {(_RECEIVER, Fetch): State.FETCHING},
+    State.FETCHING: {
+        (_SENDER, End): State.ENDED,
+        (_SENDER, Abort): State.ENDED,
+        (_RECEIVER, Refuse): State.ENDED,
+    },
+    State.ENDED: {},
+}
+
+PARCEL: Table = {
+    State.START: {(_SENDER, Parcel): State.UNPACKING},
+    State.UNPACKING: {
+        (_RECEIVER, Receipts): State.ENDED,
+        (_RECEIVER, Refuse): State.ENDED,
+    },
+    State.ENDED: {},
+}
+
 CHANGE: Table = {
     State.START: {
         (_ASKER, MakeFolder): State.CHANGING,
@@ -159,6 +183,8 @@ TABLES: dict[str, Table] = {
     "connection": CONNECTION,
     "transfer": TRANSFER,
     "listing": LISTING,
+    "fetch": FETCH,
+    "parcel": PARCEL,
     "change": CHANGE,
 }
 
@@ -176,6 +202,8 @@ TURN: dict[State, Role] = {
     State.VERIFYING: Role.RECEIVER,
     State.LISTING: Role.ANSWERER,
     State.LISTED: Role.ASKER,
+    State.FETCHING: Role.SENDER,
+    State.UNPACKING: Role.RECEIVER,
     State.CHANGING: Role.ANSWERER,
 }
 """Whose turn it is; in OPEN and ENDED nobody waits."""
@@ -191,7 +219,7 @@ _COUNTERPART = {
 
 _OPENINGS: dict[Word, tuple[Table, Role]] = {
     word: (table, role)
-    for table in (TRANSFER, LISTING, CHANGE)
+    for table in (TRANSFER, LISTING, FETCH, PARCEL, CHANGE)
     for role, word in table[State.START]
 }
 

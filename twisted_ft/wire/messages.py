@@ -9,6 +9,7 @@ without end.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
@@ -35,10 +36,19 @@ Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
 Agent = Annotated[str, msgspec.Meta(max_length=200)]
 """The name and version of a program."""
 Features = Annotated[tuple[Code, ...], msgspec.Meta(max_length=32)]
-"""What a side can do beyond its version of the protocol; none are defined yet."""
+"""What a side can do, or wants, beyond its version of the protocol."""
 
+Name = Annotated[bytes, msgspec.Meta(max_length=255)]
+"""One name in a folder; empty only for the root of a tree."""
+Kind = Annotated[str, msgspec.Meta(max_length=16)]
+"""What an entry is: a word."""
+
+PART_LIMIT = 1 << 12
+"""Items of one folder in a Parcel, and folders, at most."""
+PARCEL_LIMIT = 1 << 12
+"""Items in a whole Parcel, at most."""
 LEAST_MESSAGE = 1 << 14
-"""Bytes of a message that every peer takes: any message but Entries is shorter."""
+"""Bytes of a message that every peer takes: any but Entries, Parcel and Receipts is shorter."""
 MOST_MESSAGE = (1 << 24) - 1
 """Bytes of a message, at most: what a frame's header can say."""
 
@@ -73,7 +83,7 @@ class Entry(_Array, frozen=True):
     """One line of a listing."""
 
     path: Path
-    kind: Annotated[str, msgspec.Meta(max_length=16)]
+    kind: Kind
     """``file``, ``directory``, ``link``, ``other``, or ``unreadable``: a folder without a list"""
     size: Size
     mtime: Nanoseconds
@@ -194,6 +204,126 @@ class End(_Message, frozen=True):
     count: Size
 
 
+# -- trees -------------------------------------------------------------------------------
+
+
+class _Item(_Array, frozen=True, tag_field="tag", tag=str.lower, gc=False):
+    """One thing in a folder, on its way to the other side."""
+
+
+class Whole(_Item, frozen=True, gc=False):
+    """A small file, with its content."""
+
+    name: Name
+    mtime: Nanoseconds
+    mode: Mode
+    content: bytes
+    blake3: Digest
+
+
+class Described(_Item, frozen=True, gc=False):
+    """A file or a folder that can be had, or what is neither."""
+
+    name: Name
+    kind: Kind
+    size: Size
+    mtime: Nanoseconds
+    mode: Mode
+    blake3: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+    """the digest of a file, where it is to be compared by it; else nothing"""
+
+
+class Link(_Item, frozen=True, gc=False):
+    """A symbolic link."""
+
+    name: Name
+    mtime: Nanoseconds
+    target: Path
+
+
+class Unsendable(_Item, frozen=True, gc=False):
+    """What can't be sent, and why."""
+
+    name: Name
+    code: Code
+    text: Text
+
+
+class Settled(_Item, frozen=True, gc=False):
+    """A folder in which everything has arrived: these are its time and its permissions."""
+
+    name: Name
+    mtime: Nanoseconds
+    mode: Mode
+
+
+Item = Whole | Described | Link | Unsendable | Settled
+
+
+class Part(_Array, frozen=True):
+    """Some of what is in one folder; that is named from the tree's root, which is empty."""
+
+    folder: Path
+    items: Annotated[tuple[Item, ...], msgspec.Meta(max_length=PART_LIMIT)]
+
+
+class Outcome(IntEnum):
+    """What became of an item: a byte in Receipts."""
+
+    DONE = 0
+    """it is verified, durable and in its place; a folder: it is new, and so it is empty"""
+    HELD = 1
+    """the receiver has it already"""
+    WANTED = 2
+    """of a file that was described: the receiver lacks it"""
+    FAILED = 3
+    """it can't be had; the reason is the next of those in Receipts"""
+    DECLINED = 4
+    """the receiver doesn't want it, nor what is in it"""
+
+
+class Failing(_Array, frozen=True):
+    """Why an item failed."""
+
+    code: Code
+    text: Text
+
+
+class Fetch(_Message, frozen=True):
+    """Asks for all that is in a folder, and in all folders below it."""
+
+    exchange: Number
+    path: Path
+    small: Size
+    """bytes in a file, at most, that is to come whole in a Parcel; larger ones are described"""
+    ask: bool
+    """whether to describe every file first, in new folders too"""
+    links: bool
+    """whether links are to come as links; else they are described"""
+    digests: bool
+    """whether files are described with their digests"""
+
+
+class Parcel(_Message, frozen=True):
+    """Some of a tree; each item has its outcome in the Receipts that answer it."""
+
+    exchange: Number
+    fetch: Number
+    """the exchange that asked for it; 0 where nobody has"""
+    root: Path
+    """the folder that the tree goes into, where nobody has asked; else empty"""
+    parts: Annotated[tuple[Part, ...], msgspec.Meta(max_length=PART_LIMIT)]
+
+
+class Receipts(_Message, frozen=True):
+    """What became of each item of a Parcel, in its order."""
+
+    exchange: Number
+    outcomes: Annotated[bytes, msgspec.Meta(max_length=PARCEL_LIMIT)]
+    failures: Annotated[tuple[Failing, ...], msgspec.Meta(max_length=PARCEL_LIMIT)]
+    """one for each FAILED among the outcomes"""
+
+
 # -- changes -----------------------------------------------------------------------------
 
 
@@ -242,6 +372,9 @@ Message = (
     | Entries
     | More
     | End
+    | Fetch
+    | Parcel
+    | Receipts
     | MakeFolder
     | Rename
     | Remove
@@ -249,6 +382,8 @@ Message = (
 )
 Change = MakeFolder | Rename | Remove
 """What can be asked to be done to the tree."""
+Opening = Get | Offer | List | Fetch | Parcel | Change
+"""What begins an exchange."""
 M = TypeVar("M", bound=Message)
 
 

@@ -1,0 +1,155 @@
+"""Many files read out of a folder: the sender's side of a tree.
+
+A folder is held open while its files are read, and a small file costs five system calls, so what a
+file costs is little more than what the kernel takes for it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from blake3 import blake3
+from zope.interface import implementer
+
+from twisted_ft.errors import FileTransferError
+from twisted_ft.stores.folder import Folder, failure_of, sentences
+from twisted_ft.stores.interfaces import IPacker, ISource, Packing
+from twisted_ft.stores.names import PARTIAL
+from twisted_ft.stores.system import kind_of, mtime_of
+from twisted_ft.wire.messages import Described, Item, Link, Unsendable, Whole
+
+_PIECE = 1 << 20
+"""Bytes of a file that are read at once for its digest."""
+
+
+@implementer(IPacker)
+class LocalPacker:
+    """See IPacker.
+
+    :param open_folder: opens a folder by its path
+    :param source: opens a file by its path, to have its digest
+    """
+
+    def __init__(
+        self, open_folder: Callable[[bytes], Folder], source: Callable[[bytes], ISource]
+    ) -> None:
+        self._open_folder, self._source = open_folder, source
+        self._path = b""
+        self._folder: Folder | None = None
+        """the folder at ``_path``, while it is open"""
+
+    def describe(self, path: bytes) -> Item:
+        """See IPacker."""
+        above, _, name = path.rpartition(b"/")
+        with sentences(path):
+            if not path:
+                with self._open_folder(path) as root:
+                    return _described(path, root.status())
+            return _described(path, self._at(above).stat(name))
+
+    def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
+        """See IPacker."""
+        with sentences(folder):
+            here = self._at(folder)
+            for name, is_file in here.scan():
+                if name.startswith(b".ft-") and PARTIAL.fullmatch(name):
+                    continue
+                if is_file and small:
+                    yield self._whole(here, folder, name, small)
+                elif (item := self._other(here, folder, name, packing)) is not None:
+                    yield item
+
+    def item(self, folder: bytes, name: bytes, small: int) -> Item:
+        """See IPacker."""
+        try:
+            with sentences(below(folder, name)):
+                here = self._at(folder)
+                if not stat.S_ISREG((status := here.stat(name)).st_mode):
+                    return _described(name, status)
+        except FileTransferError as error:
+            return Unsendable(name, error.code, error.text)
+        return self._whole(here, folder, name, small)
+
+    def close(self) -> None:
+        """See IPacker."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _at(self, path: bytes) -> Folder:
+        if self._folder is None or self._path != path:
+            self.close()
+            self._folder, self._path = self._open_folder(path), path
+        return self._folder
+
+    def _whole(self, here: Folder, folder: bytes, name: bytes, small: int) -> Item:
+        """A small file with its content; what is larger is described."""
+        try:
+            content, status = here.read_whole(name, small)
+        except OSError as error:
+            return _unsendable(error, folder, name)
+        mtime, mode = mtime_of(status), stat.S_IMODE(status.st_mode)
+        if content is None:
+            return Described(name, "file", status.st_size, mtime, mode)
+        return Whole(name, mtime, mode, content, blake3(content).digest())
+
+    def _other(self, here: Folder, folder: bytes, name: bytes, packing: Packing) -> Item | None:
+        """Anything as its status tells; None where it is gone since."""
+        try:
+            item = _described(name, here.stat(name))
+            if item.kind == "link" and packing.links:
+                return Link(name, item.mtime, here.read_link(name))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return _unsendable(error, folder, name)
+        if item.kind == "file" and packing.digests:
+            return self._with_digest(below(folder, name), item)
+        return item
+
+    def _with_digest(self, path: bytes, item: Described) -> Item:
+        try:
+            source = self._source(path)
+            try:
+                digest = digest_of(source)
+            finally:
+                source.close()
+        except FileTransferError as error:
+            return Unsendable(item.name, error.code, error.text)
+        return Described(item.name, item.kind, item.size, item.mtime, item.mode, digest)
+
+
+def digest_of(source: ISource) -> bytes:
+    """The digest of a whole file, 32 bytes; read, where it isn't known.  Blocks."""
+    known = source.digest()
+    if known is not None:
+        return known
+    digest, position = blake3(), 0
+    while piece := source.read(position, _PIECE):
+        digest.update(piece)
+        position += len(piece)
+    source.check()
+    source.remember(digest.digest())
+    return digest.digest()
+
+
+def below(folder: bytes, name: bytes) -> bytes:
+    """The path of ``name`` in a folder, which is empty for the root."""
+    return folder + b"/" + name if folder and name else folder or name
+
+
+def _described(name: bytes, status: os.stat_result) -> Described:
+    return Described(
+        name,
+        kind_of(status),
+        status.st_size,
+        mtime_of(status),
+        stat.S_IMODE(status.st_mode),
+    )
+
+
+def _unsendable(error: OSError, folder: bytes, name: bytes) -> Unsendable:
+    failure = failure_of(error, below(folder, name))
+    return Unsendable(name, failure.code, failure.text)

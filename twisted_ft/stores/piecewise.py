@@ -1,0 +1,204 @@
+"""Trees of stores that have no ways of their own for many small files: by sources and sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from blake3 import blake3
+from zope.interface import implementer
+
+from twisted_ft.errors import (
+    AlreadyExists,
+    BadName,
+    Corrupt,
+    FileTransferError,
+    IsADirectory,
+    NotADirectory,
+    NotFound,
+    Unchanged,
+    Unsupported,
+)
+from twisted_ft.stores.interfaces import IPacker, IStore, ITreeStore, IUnpacker, Packing
+from twisted_ft.stores.packing import below, digest_of
+from twisted_ft.stores.partial import already_exists
+from twisted_ft.terminal import shown
+from twisted_ft.wire.messages import (
+    Attributes,
+    Described,
+    Entry,
+    Failing,
+    Item,
+    Link,
+    Outcome,
+    Part,
+    Settled,
+    Unsendable,
+    Whole,
+)
+
+
+def packer_of(store: IStore) -> IPacker:
+    """What reads a tree of ``store``: its own, or one for any store."""
+    if ITreeStore.providedBy(store):
+        return ITreeStore(store).packer()
+    return PiecewisePacker(store)
+
+
+def unpacker_of(store: IStore, overwrite: bool, durable: bool) -> IUnpacker:
+    """What puts a tree into ``store``: its own, or one for any store."""
+    if ITreeStore.providedBy(store):
+        return ITreeStore(store).unpacker(overwrite, durable)
+    return PiecewiseUnpacker(store, overwrite, durable)
+
+
+@implementer(IPacker)
+class PiecewisePacker:
+    """See IPacker."""
+
+    def __init__(self, store: IStore) -> None:
+        self._store = store
+
+    def describe(self, path: bytes) -> Item:
+        """See IPacker."""
+        if not path:
+            next(iter(self._store.entries(path)), None)  # it fails where there is no root
+            return Described(b"", "directory", 0, 0, 0o755)
+        above = path.rpartition(b"/")[0]
+        for entry in self._store.entries(above):
+            if entry.path == path:
+                return _described(path, entry)
+        raise NotFound(f"{shown(path)}: there is no such file or folder")
+
+    def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
+        """See IPacker; a store that isn't an ITreeStore has no links that could be read."""
+        for entry in self._store.entries(folder):
+            if entry.path == folder:
+                raise NotADirectory(f"{shown(folder)}: a part of this path is no folder")
+            name = entry.path.rpartition(b"/")[2]
+            if entry.kind != "file" or not (small or packing.digests):
+                yield _described(name, entry)
+            else:
+                yield self._read(entry.path, name, small)
+
+    def item(self, folder: bytes, name: bytes, small: int) -> Item:
+        """See IPacker."""
+        return self._read(below(folder, name), name, small)
+
+    def _read(self, path: bytes, name: bytes, small: int) -> Item:
+        """A file whole, up to ``small`` bytes; else described, with its digest if that is 0."""
+        try:
+            source = self._store.source(path)
+            try:
+                file = source.attributes
+                if file.size > small or not small:
+                    digest = b"" if small else digest_of(source)
+                    return Described(name, "file", file.size, file.mtime, file.mode, digest)
+                content = source.read(0, file.size)
+                source.check()
+            finally:
+                source.close()
+        except FileTransferError as error:
+            return Unsendable(name, error.code, error.text)
+        return Whole(name, file.mtime, file.mode, content, blake3(content).digest())
+
+    def close(self) -> None:
+        """See IPacker."""
+
+
+@implementer(IUnpacker)
+class PiecewiseUnpacker:
+    """See IUnpacker."""
+
+    def __init__(self, store: IStore, overwrite: bool, durable: bool) -> None:
+        self._store, self._overwrite, self._durable = store, overwrite, durable
+
+    def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        """See IUnpacker."""
+        outcomes, failures = [], []
+        for part in parts:
+            for item in part.items:
+                try:
+                    outcomes.append(self._take(part.folder, item))
+                except FileTransferError as error:
+                    outcomes.append(Outcome.FAILED)
+                    failures.append(Failing(error.code, error.text))
+        return outcomes, failures
+
+    def close(self) -> None:
+        """See IUnpacker."""
+
+    def _take(self, folder: bytes, item: Item) -> Outcome:
+        path = below(folder, item.name)
+        if b"/" in item.name:
+            raise BadName(f"{shown(path)}: a name can't hold a slash")
+        if isinstance(item, Whole):
+            return self._write(path, item)
+        if isinstance(item, Link):
+            raise Unsupported(f"{shown(path)}: there is no room for links here")
+        if isinstance(item, Settled):
+            return Outcome.HELD
+        if not isinstance(item, Described):
+            return Outcome.DECLINED
+        if item.kind == "directory":
+            return self._make(path)
+        return self._compare(path, item) if item.kind == "file" else Outcome.DECLINED
+
+    def _make(self, path: bytes) -> Outcome:
+        if not path:
+            return Outcome.HELD
+        try:
+            self._store.make_folder(path)
+        except AlreadyExists:
+            standing = next(iter(self._store.entries(path)), None)
+            if standing is not None and standing.path == path:
+                raise NotADirectory(
+                    f"{shown(path)}: a folder must be here, and this is none"
+                ) from None
+            return Outcome.HELD
+        return Outcome.DONE
+
+    def _compare(self, path: bytes, item: Described) -> Outcome:
+        """Whether a file is here already."""
+        try:
+            standing = next(iter(self._store.entries(path)), None)
+        except NotFound:
+            return Outcome.WANTED
+        if standing is None or standing.path != path:
+            raise IsADirectory(f"{shown(path)}: this is a folder, and no file can take its place")
+        if standing.size == item.size and self._is_same(path, standing, item):
+            return Outcome.HELD
+        if not self._overwrite:
+            raise already_exists(path)
+        return Outcome.WANTED
+
+    def _is_same(self, path: bytes, standing: Entry, item: Described) -> bool:
+        if not item.blake3:
+            return standing.mtime == item.mtime
+        source = self._store.source(path)
+        try:
+            return digest_of(source) == item.blake3
+        finally:
+            source.close()
+
+    def _write(self, path: bytes, item: Whole) -> Outcome:
+        if blake3(item.content).digest() != item.blake3:
+            raise Corrupt(f"{shown(path)}: what arrived isn't what was sent; run again to have it")
+        file = Attributes(path, len(item.content), item.mtime, item.mode, item.blake3)
+        try:
+            sink = self._store.sink(file, self._overwrite, self._durable)
+        except Unchanged:
+            return Outcome.HELD
+        try:
+            if sink.offset:  # a beginning, of what is here whole
+                sink.discard()
+                sink = self._store.sink(file, self._overwrite, self._durable)
+            sink.write((item.content,))
+            sink.publish()
+        except FileTransferError:
+            sink.discard()
+            raise
+        return Outcome.DONE
+
+
+def _described(name: bytes, entry: Entry) -> Described:
+    return Described(name, entry.kind, entry.size, entry.mtime, entry.mode)

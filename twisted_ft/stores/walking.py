@@ -1,0 +1,241 @@
+"""A tree on its way out, parcel by parcel: what to say next, of all that is below a folder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
+from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
+from twisted_ft.stores.packing import below
+from twisted_ft.terminal import shown
+from twisted_ft.wire.messages import Described, Item, Part, Settled, Unsendable, Whole
+
+PARCEL_SIZE = 1 << 19
+"""Bytes in a parcel, at most; fewer, where the other side takes fewer."""
+PARCEL_ITEMS = 1 << 10
+"""Items in a parcel, at most."""
+SMALL = 1 << 18
+"""Bytes in a file that travels whole, at most."""
+_ITEM_SIZE = 96
+"""Bytes that an item takes in a message beside its name, its content and its text, at most."""
+_ROOM = 1 << 13
+"""Bytes of a message that are left for all but its items: folders, mostly."""
+
+End = tuple[bytes, Settled]
+"""A folder of which all has been said: the one that it is in, and what it is to be like."""
+Chosen = Callable[[bytes, Item], bool]
+"""Whether an item, whose folder is named from the tree's root, is to go."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a tree is sent."""
+
+    small: int = SMALL
+    """bytes in a file that travels whole, at most"""
+    ask: bool = False
+    """whether the receiver is asked of every file first, in new folders too"""
+    packing: Packing = PLAIN
+    says_ends: bool = True
+    """whether the receiver hears at once that all of a folder has been said"""
+
+    def within(self, message: int) -> Manner:
+        """This one, for a peer that takes messages of ``message`` bytes."""
+        small = min(self.small, SMALL, max(0, parcel_size(message) - _ITEM_SIZE - 255))
+        return replace(self, small=small)
+
+
+def parcel_size(message: int) -> int:
+    """Bytes of items in a parcel, for a peer that takes messages of ``message`` bytes."""
+    return min(PARCEL_SIZE, message) - _ROOM
+
+
+@dataclass
+class Load:
+    """What a parcel is filled with; ``room`` is how many bytes it still takes."""
+
+    room: int
+    items_left: int = PARCEL_ITEMS
+    gathered: list[tuple[bytes, list[Item]]] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    """folders that end in it, where that isn't said"""
+
+    def parts(self) -> tuple[Part, ...]:
+        """What to say."""
+        return tuple(Part(folder, tuple(items)) for folder, items in self.gathered)
+
+    def add(self, folder: bytes, item: Item) -> bool:
+        """Add an item, where there is room for it."""
+        if not self.gathered or self.gathered[-1][0] != folder:
+            self.gathered.append((folder, []))
+            self.room -= len(folder) + 8
+        self.room -= size_of(item)
+        if self.room < 0 or not self.items_left:
+            if not self.gathered[-1][1]:
+                self.gathered.pop()
+            return False
+        self.items_left -= 1
+        self.gathered[-1][1].append(item)
+        return True
+
+
+def size_of(item: Item) -> int:
+    """Bytes that an item takes in a message, at most."""
+    size = _ITEM_SIZE + len(item.name)
+    if type(item) is Whole:
+        size += len(item.content)
+    elif isinstance(item, Unsendable):
+        size += 4 * len(item.text)
+    else:
+        size += len(getattr(item, "target", b""))
+    return size
+
+
+def content_size(parts: Sequence[Part]) -> int:
+    """Bytes of files in a parcel."""
+    return sum(len(item.content) for part in parts for item in part.items if type(item) is Whole)
+
+
+class TreeWalk:
+    """What is in a folder and in all below it, folder by folder.  Its calls block.
+
+    Of folders that the receiver has the files are described, and it says which it lacks; of those
+    that are new to it, the small files come whole at once.
+
+    :param base: the folder, in the store
+    :param room: bytes in a parcel, at most
+    :param chosen: whether an item is to go; called in threads
+    """
+
+    def __init__(
+        self, packer: IPacker, base: bytes, manner: Manner, room: int, chosen: Chosen | None
+    ) -> None:
+        self._packer, self._base, self._manner = packer, base, manner
+        self._room, self._chosen = room, chosen
+        self._pending: list[tuple[Settled, bytes, bool]] = []
+        """folders to go through, the next one last: what they are to be like, their path, and
+        whether they are known to be new to the receiver"""
+        self._folder = b""
+        self._end: Settled | None = None
+        self._small = 0
+        self._items: Iterator[Item] | None = None
+        self._below: list[tuple[Settled, bytes, bool]] = []
+        self._held_over: tuple[bytes, Item] | None = None
+        self._asked_for: deque[tuple[bytes, Item | bytes]] = deque()
+        self._new: set[bytes] = set()
+        self._barred: set[bytes] = set()
+
+    # -- what the receiver has said; called on any thread ----------------------------------
+
+    def is_new(self, folder: bytes) -> None:
+        """The receiver had no such folder: what is in it needn't be asked for."""
+        self._new.add(folder)
+
+    def bar(self, folder: bytes) -> None:
+        """The receiver doesn't take this folder, nor what is in it."""
+        self._barred.add(folder)
+
+    def want(self, folder: bytes, name: bytes) -> None:
+        """The receiver lacks this small file, which was described."""
+        self._asked_for.append((folder, name))
+
+    def say(self, folder: bytes, item: Item) -> None:
+        """This is to be said, too."""
+        self._asked_for.append((folder, item))
+
+    # -- what to say -----------------------------------------------------------------------
+
+    def root(self) -> Described:
+        """The folder itself, without a name.
+
+        :raises FileTransferError: it isn't there, or is no folder
+        """
+        item = self._packer.describe(self._base)
+        if not isinstance(item, Described) or item.kind != "directory":
+            raise NotADirectory(f"{shown(self._base)}: this is no folder; leave -r out")
+        self._pending = [(Settled(b"", item.mtime, item.mode), b"", False)]
+        return msgspec.structs.replace(item, name=b"")
+
+    def next_load(self) -> Load:
+        """What is in the next parcel; nothing, where nothing is left to say for now."""
+        load = Load(self._room)
+        while self._load(load):
+            pass
+        return load
+
+    def close(self) -> None:
+        """Give up what is held."""
+        self._items = None
+        self._packer.close()
+
+    def _load(self, load: Load) -> bool:
+        """Add something; False where the parcel is full, or nothing is left."""
+        if self._held_over is not None:
+            (folder, item), self._held_over = self._held_over, None
+            return self._add(load, folder, item)
+        if self._asked_for:
+            folder, wanted = self._asked_for.popleft()
+            if isinstance(wanted, bytes):
+                place = below(self._base, folder)
+                wanted = self._packer.item(place, wanted, self._manner.small)
+            return self._add(load, folder, wanted)
+        if self._items is not None:
+            return self._go_on(load, self._items)
+        return self._enter()
+
+    def _add(self, load: Load, folder: bytes, item: Item) -> bool:
+        if load.add(folder, item):
+            return True
+        self._held_over = (folder, item)
+        return False
+
+    def _enter(self) -> bool:
+        """Begin the next folder; False where there is none."""
+        while self._pending:
+            end, folder, new = self._pending.pop()
+            if folder in self._barred:
+                self._barred.discard(folder)
+                continue
+            new = new or folder in self._new
+            self._new.discard(folder)
+            self._folder, self._end = folder, end
+            self._small = self._manner.small if new and not self._manner.ask else 0
+            packing = self._manner.packing
+            self._items = self._packer.items(below(self._base, folder), self._small, packing)
+            return True
+        return False
+
+    def _go_on(self, load: Load, items: Iterator[Item]) -> bool:
+        """Add what comes next in the folder, up to its end."""
+        folder, chosen = self._folder, self._chosen
+        try:
+            for item in items:
+                if chosen is not None and not chosen(folder, item):
+                    continue
+                if isinstance(item, Described) and item.kind == "directory":
+                    end = Settled(item.name, item.mtime, item.mode)
+                    self._below.append((end, below(folder, item.name), self._small > 0))
+                if not load.add(folder, item):
+                    self._held_over = (folder, item)
+                    return False
+        except FileTransferError as error:
+            above, _, name = folder.rpartition(b"/")
+            if not isinstance(error, NotFound):  # else it is gone since
+                self.say(above, Unsendable(name, error.code, error.text))
+        return self._leave(load, folder)
+
+    def _leave(self, load: Load, folder: bytes) -> bool:
+        """All of this folder has been said; those in it are next."""
+        self._items = None
+        self._pending.extend(reversed(self._below))
+        self._below = []
+        assert self._end is not None
+        above = folder.rpartition(b"/")[0]
+        if self._manner.says_ends:
+            return self._add(load, above, self._end)
+        load.ends.append((above, self._end))
+        return True

@@ -1,0 +1,316 @@
+"""The sender of a tree, whichever end it is on: parcel after parcel, ahead of their Receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import FileTransferError, ProtocolError, error_for
+from twisted_ft.stores.interfaces import IStore, Packing
+from twisted_ft.stores.packing import below
+from twisted_ft.stores.piecewise import packer_of
+from twisted_ft.stores.walking import (
+    Chosen,
+    End,
+    Load,
+    Manner,
+    TreeWalk,
+    content_size,
+    parcel_size,
+)
+from twisted_ft.transfer.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.transfer.participants import Bodiless
+from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.wire.messages import (
+    Abort,
+    Described,
+    Failing,
+    Fetch,
+    Item,
+    Message,
+    Outcome,
+    Parcel,
+    Part,
+    Receipts,
+    Refuse,
+)
+from twisted_ft.wire.messages import End as EndOfTree
+
+WINDOW = 16
+"""Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so."""
+
+
+class TreeWatcher(Protocol):
+    """Who is told what becomes of a tree that is sent."""
+
+    def said(self, parts: Sequence[Part]) -> None:
+        """These are on their way."""
+
+    def listed(self, ends: Sequence[End]) -> None:
+        """All that is in these folders has been said."""
+
+    def receipted(
+        self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
+    ) -> Coroutine[Deferred[Any], Any, None]:
+        """What became of each item; while this waits, it counts as not receipted."""
+
+
+class Shipment(Bodiless):
+    """One parcel on its way: see Participant."""
+
+    def __init__(self, sending: TreeSending, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self._sending = sending
+
+    def heard(self, message: Message) -> None:
+        """Receipts, or a Refuse of it all."""
+        if isinstance(message, Receipts):
+            self._sending.receipted(self, message.outcomes, message.failures)
+        elif isinstance(message, Refuse):
+            count = sum(len(part.items) for part in self.parts)
+            failure = Failing(message.code, message.text)
+            self._sending.receipted(self, bytes([Outcome.FAILED]) * count, (failure,) * count)
+
+    def connection_lost(self, error: FileTransferError) -> None:
+        """Nobody knows what became of it."""
+        self._sending.fail(error)
+
+
+class TreeSending:
+    """Sends what is in a folder, and in all folders below it.
+
+    :param store: where from
+    :param folder: its path there
+    :param watcher: is told what becomes of it
+    :param fetch: the exchange that asked for it; 0 where nobody has
+    :param root: the folder that it goes to, where nobody has asked
+    :param chosen: whether an item is to go; called in threads
+    :param places: the exchanges that the other side keeps at once, where others need them too
+    """
+
+    def __init__(
+        self,
+        protocol: FileTransferProtocol,
+        store: IStore,
+        folder: bytes,
+        manner: Manner,
+        watcher: TreeWatcher,
+        *,
+        fetch: int = 0,
+        root: bytes = b"",
+        chosen: Chosen | None = None,
+        places: DeferredSemaphore | None = None,
+        limit: RateLimit | None = None,
+    ) -> None:
+        self._protocol, self._watcher = protocol, watcher
+        self._fetch, self._root, self._limit = fetch, root, limit
+        peer = protocol.conversation.peer_limits
+        self._manner = manner.within(peer.message)
+        room = parcel_size(peer.message)
+        self._walk = TreeWalk(packer_of(store), folder, self._manner, room, chosen)
+        self._window = DeferredSemaphore(min(WINDOW, peer.exchanges))
+        self._places = places or DeferredSemaphore(peer.exchanges)
+        self._under_way: set[Shipment] = set()
+        self._held = 0
+        self._over = False
+        self._failure: FileTransferError | None = None
+        self._news: Deferred[None] | None = None
+        self._root_outcome: Outcome | None = None
+        self.count = 0
+        """items, so far, without the tree's root"""
+
+    async def send(self) -> int:
+        """Send it all; how many items there were.
+
+        :raises FileTransferError: the folder can't be read, or had; the connection has ended
+        """
+        with self._protocol.at_work():
+            try:
+                await self._send_root()
+                await self._send_rest()
+                return self.count
+            finally:
+                self._over = True
+                self._protocol.in_thread(self._walk.close).addErrback(as_error)
+
+    def fail(self, error: FileTransferError) -> None:
+        """End it with ``error``."""
+        if self._failure is None:
+            self._failure = error
+        self._wake()
+
+    def say_too(self, folder: bytes, item: Item) -> None:
+        """Have an item said that isn't found by walking."""
+        self._walk.say(folder, item)
+        self._wake()
+
+    def hold(self) -> None:
+        """Something is under way elsewhere after which there may be more to say."""
+        self._held += 1
+
+    def let_go(self) -> None:
+        """The counterpart of ``hold``."""
+        self._held -= 1
+        self._wake()
+
+    async def _send_root(self) -> None:
+        root = await self._protocol.in_thread(self._walk.root)
+        load = Load(0, gathered=[(b"", [root])])
+        await self._say(load)
+        while self._under_way:
+            await self._wait()
+
+    async def _send_rest(self) -> None:
+        filling = self._protocol.in_thread(self._walk.next_load)
+        try:
+            while True:
+                load = await filling
+                if load.gathered or load.ends:
+                    await self._make_room()
+                    filling = self._protocol.in_thread(self._walk.next_load)
+                    await self._say(load)
+                elif self._under_way or self._held:
+                    await self._wait()
+                    filling = self._protocol.in_thread(self._walk.next_load)
+                else:
+                    return
+                self._check()
+        except Exception:
+            filling.addErrback(lambda _: None)
+            if not filling.called:  # nothing is closed while it is being read
+                await filling
+            raise
+
+    async def _make_room(self) -> None:
+        """Wait until the transport takes more."""
+        self._check()
+        await self._protocol.writable()
+
+    async def _say(self, load: Load) -> None:
+        parts = load.parts()
+        if parts:
+            await self._window.acquire()
+            await self._places.acquire()
+            self._check()
+            shipment = Shipment(self, parts)
+            self._under_way.add(shipment)
+            number = self._protocol.open(shipment)
+            self._watcher.said(parts)
+            self._protocol.say(Parcel(number, self._fetch, self._root, parts))
+            self.count += sum(len(part.items) for part in parts)
+        if load.ends:
+            self._watcher.listed(load.ends)
+        await self._protocol.pace(self._limit, content_size(parts))
+
+    async def _wait(self) -> None:
+        """Wait until something is heard."""
+        self._check()
+        self._news = Deferred()
+        await self._news
+        self._check()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            news.callback(None)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # -- Receipts --------------------------------------------------------------------------
+
+    def receipted(self, shipment: Shipment, outcomes: bytes, failures: Sequence[Failing]) -> None:
+        """A parcel has its Receipts; where it comes too late, nobody is told."""
+        if self._over:
+            return
+        items = sum(len(part.items) for part in shipment.parts)
+        if len(outcomes) != items or outcomes.count(Outcome.FAILED) != len(failures):
+            error = ProtocolError("the receipts are for other things than were sent")
+            self._protocol.end(error)
+            self.fail(error)
+            return
+        if self._root_outcome is None:
+            self._learn_root(outcomes, failures)
+        else:
+            self._learn(shipment.parts, outcomes)
+        told = Deferred.fromCoroutine(self._watcher.receipted(shipment.parts, outcomes, failures))
+        told.addErrback(lambda reason: self.fail(as_error(reason)))
+        told.addCallback(lambda _: self._receipted(shipment))
+
+    def _receipted(self, shipment: Shipment) -> None:
+        self._under_way.discard(shipment)
+        self._window.release()
+        self._places.release()
+        self._wake()
+
+    def _learn_root(self, outcomes: bytes, failures: Sequence[Failing]) -> None:
+        self._root_outcome = Outcome(outcomes[0])
+        self.count = 0
+        if failures:
+            self.fail(error_for(failures[0].code, failures[0].text))
+        elif self._root_outcome is Outcome.DONE:
+            self._walk.is_new(b"")
+        elif self._root_outcome is Outcome.DECLINED:
+            self._walk.bar(b"")
+
+    def _learn(self, parts: Sequence[Part], outcomes: bytes) -> None:
+        """What is new to the receiver, what it wants, and what it doesn't."""
+        position = 0
+        for part in parts:
+            for item in part.items:
+                if type(item) is Described:
+                    self._learn_item(part.folder, item, outcomes[position])
+                position += 1
+
+    def _learn_item(self, folder: bytes, item: Described, outcome: int) -> None:
+        if item.kind == "directory":
+            path = below(folder, item.name)
+            if outcome == Outcome.DONE:
+                self._walk.is_new(path)
+            elif outcome in (Outcome.DECLINED, Outcome.FAILED):
+                self._walk.bar(path)
+        elif outcome == Outcome.WANTED and item.size <= self._manner.small:
+            self._walk.want(folder, item.name)
+
+
+class AnsweringFetch(Dialogue):
+    """Sends the tree that a Fetch has asked for."""
+
+    def __init__(self, protocol: FileTransferProtocol, fetch: Fetch) -> None:
+        super().__init__(protocol, fetch.exchange)
+        self._fetch = fetch
+        self._sending: TreeSending | None = None
+
+    async def answer(self, store: IStore, watcher: TreeWatcher) -> int:
+        """Send it, or say Abort; how many things there were."""
+        asked = self._fetch
+        manner = Manner(asked.small, asked.ask, Packing(asked.links, asked.digests))
+        try:
+            self._sending = TreeSending(
+                self.protocol, store, asked.path, manner, watcher, fetch=self.number
+            )
+            count = await self._sending.send()
+            self.check()
+            self.protocol.say(EndOfTree(self.number, count))
+            return count
+        except Exception:
+            error = as_error(Failure())
+            if self.failure is None:
+                with suppress(FileTransferError):  # the connection may have ended
+                    self.protocol.say(Abort(self.number, error.code, error.text))
+            raise error from None
+        finally:
+            self.protocol.leave(self.number)
+
+    def fail(self, error: FileTransferError) -> None:
+        """See Dialogue."""
+        super().fail(error)
+        if self._sending is not None:
+            self._sending.fail(error)

@@ -1,0 +1,138 @@
+"""Two trees beside each other: what one has and the other doesn't, or has in another state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from twisted_ft.errors import Forbidden, NotFound
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.tree import walk
+from twisted_ft.terminal import shown
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.trees.mover import Mover
+from twisted_ft.trees.options import TreeOptions
+from twisted_ft.wire.messages import Entry
+
+_BATCH = 256
+"""Entries of a local tree that are read in one trip to a thread."""
+_Key = tuple[list[bytes], bytes]
+
+
+async def local_entries(runtime: Runtime, store: IStore) -> AsyncIterator[tuple[bytes, Entry]]:
+    """The entries of a local tree, each with its path from the root; none where it isn't there."""
+    entries = walk(store, b"")
+    while batch := await runtime.in_thread(_some, entries):
+        for entry in batch:
+            yield entry.path, entry
+
+
+def _some(entries: Iterator[Entry]) -> list[Entry]:
+    """The next entries.  Blocks."""
+    try:
+        return list(islice(entries, _BATCH))
+    except NotFound:
+        return []
+
+
+async def remote_entries(mover: Mover, root: bytes) -> AsyncIterator[tuple[bytes, Entry]]:
+    """The entries of a tree on the server, as ``local_entries``."""
+    walking = mover.walk(root)
+    before = len(root) + 1 if root else 0
+    try:
+        async for entry in walking:
+            yield entry.path[before:], entry
+    except NotFound:
+        return
+    finally:
+        await walking.close()
+
+
+@dataclass
+class Comparison:
+    """What two trees differ in, by their options' choice; paths are from the root."""
+
+    lacking: list[tuple[bytes, int]] = field(default_factory=list)
+    """files that the destination lacks, or has with another size or time; and their bytes"""
+    extra: list[tuple[bytes, int]] = field(default_factory=list)
+    """what only the destination has, and its bytes; a folder stands for all that is in it"""
+
+
+async def compare(
+    source: AsyncIterator[tuple[bytes, Entry]],
+    destination: AsyncIterator[tuple[bytes, Entry]],
+    options: TreeOptions,
+) -> Comparison:
+    """Go through both at once, in the order in which trees are listed.
+
+    :raises FileTransferError: either can't be listed to its end, so nobody knows what is extra
+    """
+    found = Comparison()
+    extra: dict[bytes, Entry] = {}
+    spared: set[bytes] = set()
+    """folders in which something is that the options leave alone"""
+    ours, theirs = await _next(source), await _next(destination)
+    while ours is not None or theirs is not None:
+        if theirs is None or (ours is not None and _key(ours[0]) < _key(theirs[0])):
+            assert ours is not None
+            _note_lacking(found, ours, options)
+            ours = await _next(source)
+        elif ours is None or _key(theirs[0]) < _key(ours[0]):
+            path, entry = theirs
+            if options.takes_all_of(path, entry.kind == "directory"):
+                extra[path] = entry
+            else:
+                spared.update(_folders_above(path))
+            theirs = await _next(destination)
+        else:
+            if ours[1].kind == "file" and not _same(ours[1], theirs[1]):
+                _note_lacking(found, ours, options)
+            ours, theirs = await _next(source), await _next(destination)
+    found.extra = _outermost(extra, spared)
+    return found
+
+
+def _note_lacking(found: Comparison, entry: tuple[bytes, Entry], options: TreeOptions) -> None:
+    path, it = entry
+    if it.kind == "file" and options.takes_all_of(path, False):
+        found.lacking.append((path, it.size))
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return other.kind == "file" and (one.size, one.mtime) == (other.size, other.mtime)
+
+
+def _outermost(extra: dict[bytes, Entry], spared: set[bytes]) -> list[tuple[bytes, int]]:
+    """What to remove so that all of it is gone, and nothing that is spared."""
+    covered: set[bytes] = set()
+    outermost = []
+    for path, entry in extra.items():
+        if path in spared:
+            continue
+        if path.rpartition(b"/")[0] not in covered:
+            outermost.append((path, entry.size if entry.kind == "file" else 0))
+        if entry.kind == "directory":
+            covered.add(path)
+    return outermost
+
+
+async def _next(entries: AsyncIterator[tuple[bytes, Entry]]) -> tuple[bytes, Entry] | None:
+    try:
+        path, entry = await anext(entries)
+    except StopAsyncIteration:
+        return None
+    if entry.kind == "unreadable":
+        raise Forbidden(f"{shown(path)}: this folder can't be listed, so nothing is removed")
+    return path, entry
+
+
+def _key(path: bytes) -> _Key:
+    """Where a path stands in a listing: after all of the folders above it, and those before it."""
+    *folders, name = path.split(b"/")
+    return folders, name
+
+
+def _folders_above(path: bytes) -> Iterator[bytes]:
+    while path := path.rpartition(b"/")[0]:
+        yield path

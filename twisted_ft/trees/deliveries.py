@@ -1,0 +1,200 @@
+"""A stream of what becomes of each file of a tree."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.python.failure import Failure
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.transfer.outcome import Moved, Progress
+
+LARGE_AT_ONCE = 32
+"""Files that are too large for a parcel and under way at once, at most."""
+MOST_RESULTS = 1 << 12
+"""Results that nobody has taken, past which nothing more is begun."""
+
+
+class Tally:
+    """How a tree is going."""
+
+    def __init__(self) -> None:
+        self.files = self.bytes = 0
+        """those that are known of so far"""
+        self.all_listed = False
+        self.files_ended = self.bytes_moved = 0
+        """those that are done, skipped or failed; and bytes that the receiver has"""
+        self.current = b""
+        """a file that was begun lately, by its path below the tree's root"""
+
+    def known(self, path: bytes, size: int) -> None:
+        """There is a file."""
+        self.files += 1
+        self.bytes += size
+        self.current = path
+
+    def ended(self, files: int, size: int) -> None:
+        """So many files of so many bytes in all are done, skipped or failed."""
+        self.files_ended += files
+        self.bytes_moved += size
+
+
+class Deliveries:
+    """What becomes of each file of a tree: ``async for delivery in ...``, in no certain order.
+
+    The work begins with the first step and goes on as results are taken; leaving it early takes a
+    ``close``.  A file that fails is one of the results, and the others go on.
+
+    :raises FileTransferError: the tree itself can't be listed, or the connection has ended; after
+        the results that there are
+    """
+
+    def __init__(self, work: Callable[[Deliveries], Coroutine[Deferred[Any], Any, None]]) -> None:
+        self.tally = Tally()
+        self._work = work
+        self._places = DeferredSemaphore(LARGE_AT_ONCE)
+        self._results: deque[Delivery] = deque()
+        self._under_way: set[Deferred[Any]] = set()
+        self._waiting: Deferred[None] | None = None
+        self._ended: Deferred[None] | None = None
+        self.any_failed = False
+        self._crowded: list[Deferred[None]] = []
+        self._main: Deferred[None] | None = None
+        self._over = False
+        self._failure: FileTransferError | None = None
+
+    def __aiter__(self) -> Deliveries:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        if self._main is None and not self._over:
+            self._begin()
+        while not self._results:
+            if self._over and not self._under_way:
+                failure, self._failure = self._failure, None
+                if failure is not None:
+                    raise failure
+                raise StopAsyncIteration
+            self._waiting = Deferred()
+            await self._waiting
+        delivery = self._results.popleft()
+        if self._crowded and len(self._results) < MOST_RESULTS:
+            crowded, self._crowded = self._crowded, []
+            for each in crowded:
+                each.callback(None)
+        return delivery
+
+    async def close(self) -> None:
+        """Call off what is under way; what has arrived is kept.  May be called more than once."""
+        over, self._over = self._over, True
+        if self._main is not None and not over:
+            self._main.cancel()
+        for each in list(self._under_way):
+            each.cancel()
+
+    def _begin(self) -> None:
+        self._main = Deferred.fromCoroutine(self._work(self))
+        self._main.addCallbacks(self._listed, self._failed)
+
+    def _stop(self, error: FileTransferError) -> None:
+        """Nothing more can be had: what is under way ends without a result."""
+        if self._failure is None and not isinstance(error, Cancelled):
+            self._failure = error
+        if self._main is not None and not self._over:
+            self._main.cancel()
+        self._wake()
+
+    def _listed(self, _: None) -> None:
+        self.tally.all_listed = True
+        self._over = True
+        self._wake()
+
+    def _failed(self, reason: Failure) -> None:
+        self._over = True
+        if self._failure is None and not reason.check(CancelledError, Cancelled):
+            self._failure = as_error(reason)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    # -- for the work ----------------------------------------------------------------------
+
+    async def room(self) -> None:
+        """Wait until results have been taken, where there are many."""
+        if len(self._results) >= MOST_RESULTS:
+            crowded: Deferred[None] = Deferred()
+            self._crowded.append(crowded)
+            await crowded
+
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """Some more results."""
+        for each in deliveries:
+            self._results.append(each)
+            if each.error is not None and each.status == "failed":
+                self.any_failed = True
+        self._wake()
+
+    async def all_ended(self) -> None:
+        """Wait for the large files that are under way."""
+        while self._under_way:
+            self._ended = Deferred()
+            await self._ended
+
+    async def follow(
+        self,
+        path: str,
+        size: int,
+        begin: Callable[[Progress], Deferred[Delivery]],
+        ended: Callable[[], None],
+    ) -> None:
+        """Begin with a large file, as soon as there is room for one more.
+
+        :param path: where it goes
+        :param size: its bytes, as far as is known
+        :param ended: is told when it is there, or never will be
+        """
+        await self._places.acquire()
+        position = 0
+
+        def moves(moved: Moved) -> None:
+            nonlocal position
+            self.tally.bytes_moved += moved.position - position
+            position = moved.position
+
+        def over(result: Delivery | Failure) -> None:
+            self._under_way.discard(work)
+            ended_one, self._ended = self._ended, None
+            if ended_one is not None:
+                ended_one.callback(None)
+            self._places.release()
+            self.tally.ended(1, size - position)
+            self._take(path, size, result)
+            ended()
+
+        work = begin(moves)
+        self._under_way.add(work)
+        work.addBoth(over)
+
+    def _take(self, path: str, size: int, result: Delivery | Failure) -> None:
+        if isinstance(result, Delivery):
+            self.add([replace(result, path=path)])
+            return
+        error = as_error(result)
+        if isinstance(error, (ConnectionFailed, Cancelled)):
+            self._stop(error)
+        else:
+            self.add([failed(path, size, error)])
+
+
+def failed(path: str, size: int, error: FileTransferError, status: str = "failed") -> Delivery:
+    """The result for what isn't where it was to go."""
+    return Delivery(path, size, 0, 0, None, 0.0, status, error)

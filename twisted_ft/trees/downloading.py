@@ -1,0 +1,131 @@
+"""A tree on the server, into a local folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.errors import error_for
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.memory import MemoryStore
+from twisted_ft.stores.packing import below
+from twisted_ft.stores.piecewise import unpacker_of
+from twisted_ft.transfer.outcome import Progress
+from twisted_ft.transfer.tree_receiving import TreeReceiving
+from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
+from twisted_ft.trees.deliveries import Deliveries, failed
+from twisted_ft.trees.finishing import finish
+from twisted_ft.trees.mover import Mover
+from twisted_ft.trees.options import TreeOptions
+from twisted_ft.trees.results import Large, Results
+from twisted_ft.trees.settling import Settling
+from twisted_ft.wire.messages import Failing, Item, Outcome, Parcel, Part, Settled
+
+
+class Download:
+    """Receives what is in the folder ``path`` into the local one ``place``, made if missing."""
+
+    def __init__(
+        self, mover: Mover, path: bytes, place: str, options: TreeOptions, deliveries: Deliveries
+    ) -> None:
+        self._mover, self._path, self._place = mover, path, place
+        self._options, self._deliveries = options, deliveries
+        self._store = LocalStore(place, durable=mover.durable)
+        self._settling = Settling(self._settle)
+        self._manner = options.manner(says_ends=True)
+        self._results = Results(
+            os.path.join(place, ""),
+            self._manner.small,
+            deliveries.tally,
+            self._settling,
+            mover.runtime.now,
+        )
+        self._receiving = TreeReceiving(
+            mover.protocol,
+            unpacker_of(self._store, True, mover.durable),
+            self._unpacked,
+            self._choose,
+            mover.limit,
+        )
+        self._is_new: bool | None = None
+
+    async def run(self) -> None:
+        """Receive it all, but for large files that are still under way at the end."""
+        await self._mover.fetch_tree(self._path, self._manner, self._receiving)
+        await self._receiving.idle()
+
+    def _choose(self, part: Part) -> Sequence[bool] | None:
+        """All that is wanted; a folder is settled when everything in it has arrived."""
+        chosen = self._options.chosen
+        if chosen is not None:
+            return [
+                not isinstance(item, Settled) and chosen(part.folder, item) for item in part.items
+            ]
+        if Settled in map(type, part.items):
+            return [not isinstance(item, Settled) for item in part.items]
+        return None
+
+    async def _unpacked(self, parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
+        if self._is_new is None:
+            self._is_new = outcomes[:1] == bytes([Outcome.DONE])
+        self._results.said(parcel.parts)
+        results, large = self._results.of(parcel.parts, outcomes, failures)
+        self._deliveries.add(results)
+        for part in parcel.parts:
+            if Settled in map(type, part.items):
+                for item in part.items:
+                    if isinstance(item, Settled):
+                        self._settling.listed(part.folder, item)
+        for each in large:
+            await self._fetch(each)
+        await self._deliveries.room()
+
+    async def _fetch(self, large: Large) -> None:
+        """Get a large file by itself."""
+        path = below(self._path, large.path)
+
+        def begin(progress: Progress) -> Deferred[Delivery]:
+            return self._mover.fetch(path, self._store, large.path, progress)
+
+        def ended() -> None:
+            self._settling.end(large.folder)
+
+        target = os.path.join(self._place, os.fsdecode(large.path))
+        await self._deliveries.follow(target, large.item.size, begin, ended)
+
+    def _settle(self, above: bytes, end: Settled) -> None:
+        path = below(above, end.name)
+        if not path and not self._is_new:
+            return  # what was there already is the user's own folder
+
+        def told(failures: Sequence[Failing]) -> None:
+            target = os.path.join(self._place, os.fsdecode(path))
+            errors = [error_for(each.code, each.text) for each in failures]
+            self._deliveries.add(failed(target, 0, error) for error in errors)
+
+        item: Item = end
+        self._receiving.unpack_too(Part(above, (item,)), told)
+
+
+def download(mover: Mover, path: bytes, place: str, options: TreeOptions) -> Deliveries:
+    """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
+
+    root, store = path.rstrip(b"/"), LocalStore(place)
+
+    async def difference() -> Comparison:
+        there = await mover.runtime.in_thread(os.path.isdir, place)
+        ours = local_entries(mover.runtime, store if there else MemoryStore())
+        return await compare(remote_entries(mover, root), ours, options)
+
+    async def remove(path: bytes) -> None:
+        await mover.runtime.in_thread(store.remove, path, True)
+
+    async def work(deliveries: Deliveries) -> None:
+        if not options.dry_run:
+            await Download(mover, root, place, options, deliveries).run()
+        await finish(deliveries, os.path.join(place, ""), options, difference, remove)
+
+    return Deliveries(work)

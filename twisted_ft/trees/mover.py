@@ -1,0 +1,63 @@
+"""What a tree's transfer asks of a connection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.walking import Manner
+from twisted_ft.transfer.outcome import Progress
+from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.tree_receiving import TreeReceiving
+from twisted_ft.wire.messages import Entry
+
+
+class Walking(Protocol):
+    """The entries of a tree on the server: see ``client.Walk``."""
+
+    def __aiter__(self) -> Walking: ...
+
+    async def __anext__(self) -> Entry: ...
+
+    async def close(self) -> None:
+        """Have no more of it."""
+
+
+class Mover(Protocol):
+    """A connection: see Client."""
+
+    runtime: Runtime
+    durable: bool
+    limit: RateLimit | None
+
+    @property
+    def protocol(self) -> FileTransferProtocol:
+        """The connection itself."""
+
+    @property
+    def places(self) -> DeferredSemaphore:
+        """The exchanges that the server keeps at once."""
+
+    def fetch(
+        self, path: bytes, store: IStore, name: bytes, progress: Progress | None
+    ) -> Deferred[Delivery]:
+        """Download a file."""
+
+    def send(
+        self, store: IStore, name: bytes, path: bytes, progress: Progress | None
+    ) -> Deferred[Delivery]:
+        """Upload a file."""
+
+    async def fetch_tree(self, path: bytes, manner: Manner, receiving: TreeReceiving) -> None:
+        """Have ``receiving`` take the parcels of a folder, to the last."""
+
+    def walk(self, path: bytes) -> Walking:
+        """The entries of a tree on the server."""
+
+    def remove(self, path: bytes, deep: bool) -> Deferred[int]:
+        """Remove something on the server."""

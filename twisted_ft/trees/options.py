@@ -1,0 +1,102 @@
+"""What may be asked of a tree's transfer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from twisted_ft.stores.interfaces import Packing
+from twisted_ft.stores.packing import below
+from twisted_ft.stores.walking import Chosen, Manner
+from twisted_ft.wire.messages import Described, Item, Settled
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+
+@dataclass(frozen=True)
+class TreeOptions:
+    """How a tree is to be moved; patterns are those of gitignore(5).
+
+    :raises ValueError: a pattern isn't one
+    """
+
+    include: Sequence[str] = ()
+    """what goes although ``exclude`` matches it; by itself, nothing else goes"""
+    exclude: Sequence[str] = ()
+    """what is left out, with all that is in it"""
+    checksum: bool = False
+    """a file is the same where size and digest are, and not where size and time are"""
+    links: bool = False
+    """symbolic links are copied as links; else they are left out"""
+    delete: bool = False
+    """what the source doesn't have is removed at the end, if nothing has failed"""
+    dry_run: bool = False
+    """nothing is changed: the results say what would be"""
+
+    def __post_init__(self) -> None:
+        """Find out whether the patterns are any."""
+        _ = self.includes, self.excludes
+
+    @cached_property
+    def includes(self) -> GitIgnoreSpec | None:
+        """What to take in."""
+        return _spec(self.include)
+
+    @cached_property
+    def excludes(self) -> GitIgnoreSpec | None:
+        """What to leave out."""
+        return _spec(self.exclude)
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.include or self.exclude)
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """Whether an item is to go; None, where all are."""
+        return self._chosen if self.filters else None
+
+    def manner(self, says_ends: bool) -> Manner:
+        """How the sender is to send it.
+
+        :param says_ends: whether the receiver hears of the ends of folders
+        """
+        packing = Packing(self.links, self.checksum)
+        return Manner(ask=self.filters or self.checksum, packing=packing, says_ends=says_ends)
+
+    def takes(self, path: bytes, is_folder: bool) -> bool:
+        """Whether what is at ``path``, from the tree's root, is to go."""
+        name = os.fsdecode(path)
+        if self.excludes is not None and self.excludes.match_file(name + "/" * is_folder):
+            return self.includes is not None and self.includes.match_file(name + "/" * is_folder)
+        if self.includes is None or self.excludes is not None or is_folder:
+            return True
+        return self.includes.match_file(name)
+
+    def takes_all_of(self, path: bytes, is_folder: bool) -> bool:
+        """Whether ``path`` is to go, and no folder above it is left out."""
+        above = path
+        while self.filters and (above := above.rpartition(b"/")[0]):
+            if not self.takes(above, True):
+                return False
+        return self.takes(path, is_folder)
+
+    def _chosen(self, folder: bytes, item: Item) -> bool:
+        is_folder = isinstance(item, Settled) or (
+            isinstance(item, Described) and item.kind == "directory"
+        )
+        path = below(folder, item.name)
+        return not path or self.takes(path, is_folder)
+
+
+def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
+    if not patterns:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)

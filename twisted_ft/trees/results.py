@@ -1,0 +1,205 @@
+"""From what became of the items of a parcel to results: the same, whichever way a tree goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.errors import NotAFile, error_for
+from twisted_ft.stores.packing import below
+from twisted_ft.terminal import shown
+from twisted_ft.trees.deliveries import Tally, failed
+from twisted_ft.trees.settling import Settling
+from twisted_ft.wire.messages import (
+    Described,
+    Failing,
+    Item,
+    Link,
+    Outcome,
+    Part,
+    Unsendable,
+    Whole,
+)
+
+_DONE, _HELD, _WANTED, _FAILED = Outcome.DONE, Outcome.HELD, Outcome.WANTED, Outcome.FAILED
+
+
+@dataclass(frozen=True)
+class Large:
+    """A file that the receiver lacks and that is too large for a parcel."""
+
+    folder: bytes
+    item: Described
+
+    @property
+    def path(self) -> bytes:
+        """From the tree's root."""
+        return below(self.folder, self.item.name)
+
+
+class Results:
+    """Turns outcomes into results, and counts them.
+
+    :param place: where the tree goes, with what stands between it and a name in it
+    :param small: bytes in a file that comes in a parcel, at most
+    :param now: the time, in seconds
+    """
+
+    def __init__(
+        self,
+        place: str,
+        small: int,
+        tally: Tally,
+        settling: Settling,
+        now: Callable[[], float],
+    ) -> None:
+        self._place, self._small = place, small
+        self._tally, self._settling, self._now = tally, settling, now
+        self._last = now()
+        self._awaited: set[bytes] = set()
+        """small files that are wanted and haven't come"""
+
+    def said(self, parts: Sequence[Part]) -> None:
+        """These are under way."""
+        for part in parts:
+            self._settling.begin(part.folder, len(part.items))
+            if Described in map(type, part.items):
+                for item in part.items:
+                    if isinstance(item, Described) and item.kind == "directory" and item.name:
+                        self._settling.begin_folder(part.folder, item.name)
+
+    def of(
+        self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
+    ) -> tuple[list[Delivery], list[Large]]:
+        """What became of each file of a parcel; and which are to be moved by themselves."""
+        now = self._now()
+        seconds, self._last = now - self._last, now
+        results: list[Delivery] = []
+        large: list[Large] = []
+        reasons = iter(failures)
+        position = 0
+        for part in parts:
+            count = len(part.items)
+            own = outcomes[position : position + count]
+            position += count
+            self._part(part, own, reasons, seconds, results, large)
+            self._settling.end(part.folder, count)
+        return results, large
+
+    def _part(
+        self,
+        part: Part,
+        outcomes: bytes,
+        reasons: Iterator[Failing],
+        seconds: float,
+        results: list[Delivery],
+        large: list[Large],
+    ) -> None:
+        before = self._place + os.fsdecode(part.folder) + "/" * bool(part.folder)
+        decode, awaited = os.fsdecode, self._awaited
+        files = size = 0
+        for item, outcome in zip(part.items, outcomes, strict=True):
+            if type(item) is Whole and outcome == _DONE:
+                length = len(item.content)
+                digest = item.blake3.hex()
+                path = before + decode(item.name)
+                results.append(Delivery(path, length, length, 0, digest, seconds, "done"))
+                files += 1
+                size += length
+                if awaited:
+                    self._arrived(part.folder, item)
+                else:
+                    self._tally.files += 1
+                    self._tally.bytes += length
+            else:
+                reason = next(reasons) if outcome == _FAILED else None
+                self._other(part.folder, item, outcome, reason, before, results, large)
+        self._tally.current = below(part.folder, part.items[-1].name)
+        self._tally.ended(files, size)
+
+    def _arrived(self, folder: bytes, item: Item) -> None:
+        """A file has come: one that was wanted, or one that nobody had spoken of."""
+        path = below(folder, item.name)
+        if path in self._awaited:
+            self._awaited.discard(path)
+            self._settling.end(folder)
+        elif isinstance(item, Whole):
+            self._tally.known(path, len(item.content))
+
+    def _other(
+        self,
+        folder: bytes,
+        item: Item,
+        outcome: int,
+        reason: Failing | None,
+        before: str,
+        results: list[Delivery],
+        large: list[Large],
+    ) -> None:
+        """What is no small file that has arrived."""
+        path = before + os.fsdecode(item.name)
+        if isinstance(item, Described) and item.kind == "directory":
+            if outcome not in (_DONE, _HELD):
+                self._settling.drop_folder(folder, item.name)
+            if reason is not None:
+                results.append(failed(path, 0, error_for(reason.code, reason.text)))
+        elif isinstance(item, Described) and item.kind == "file":
+            self._file(folder, item, outcome, reason, path, results, large)
+        elif reason is not None:
+            self._arrived(folder, item)
+            results.append(failed(path, _size(item), error_for(reason.code, reason.text)))
+        elif isinstance(item, Unsendable):
+            self._arrived(folder, item)
+            results.append(failed(path, 0, error_for(item.code, item.text)))
+        elif isinstance(item, (Link, Described)):
+            self._link(folder, item, outcome, path, results)
+
+    def _file(
+        self,
+        folder: bytes,
+        item: Described,
+        outcome: int,
+        reason: Failing | None,
+        path: str,
+        results: list[Delivery],
+        large: list[Large],
+    ) -> None:
+        name = below(folder, item.name)
+        if name in self._awaited:  # it was small when it was described first
+            self._arrived(folder, item)
+        elif outcome in (_HELD, _WANTED, _FAILED):
+            self._tally.known(name, item.size)
+        if outcome == _HELD:
+            self._tally.ended(1, item.size)
+            results.append(Delivery(path, item.size, 0, 0, None, 0.0, "skipped"))
+        elif reason is not None:
+            self._tally.ended(1, item.size)
+            results.append(failed(path, item.size, error_for(reason.code, reason.text)))
+        elif outcome == _WANTED:
+            self._settling.begin(folder)
+            if item.size > self._small:
+                large.append(Large(folder, item))
+            else:
+                self._awaited.add(name)
+
+    def _link(
+        self,
+        folder: bytes,
+        item: Link | Described,
+        outcome: int,
+        path: str,
+        results: list[Delivery],
+    ) -> None:
+        if outcome in (_DONE, _HELD):
+            status = "done" if outcome == _DONE else "skipped"
+            results.append(Delivery(path, 0, 0, 0, None, 0.0, status))
+        elif isinstance(item, Described):
+            name = shown(below(folder, item.name))
+            what = "a symbolic link" if item.kind == "link" else "neither a file nor a folder"
+            results.append(failed(path, 0, NotAFile(f"{name}: {what}"), "left out"))
+
+
+def _size(item: Item) -> int:
+    return len(item.content) if isinstance(item, Whole) else getattr(item, "size", 0)

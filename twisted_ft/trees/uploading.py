@@ -1,0 +1,121 @@
+"""A local folder, into a folder on the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.packing import below
+from twisted_ft.stores.walking import End
+from twisted_ft.transfer.outcome import Progress
+from twisted_ft.transfer.tree_sending import TreeSending
+from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
+from twisted_ft.trees.deliveries import Deliveries
+from twisted_ft.trees.finishing import finish
+from twisted_ft.trees.mover import Mover
+from twisted_ft.trees.options import TreeOptions
+from twisted_ft.trees.results import Large, Results
+from twisted_ft.trees.settling import Settling
+from twisted_ft.wire.messages import Failing, Outcome, Part, Settled
+
+
+class Upload:
+    """Sends what is in the local folder ``place`` to the folder ``path``, made if missing."""
+
+    def __init__(
+        self, mover: Mover, place: str, path: bytes, options: TreeOptions, deliveries: Deliveries
+    ) -> None:
+        self._mover, self._path = mover, path
+        self._deliveries = deliveries
+        self._store = LocalStore(place)
+        self._settling = Settling(self._settle)
+        manner = options.manner(says_ends=False)
+        self._results = Results(
+            os.fsdecode(path + b"/" if path else b""),
+            manner.within(mover.protocol.conversation.peer_limits.message).small,
+            deliveries.tally,
+            self._settling,
+            mover.runtime.now,
+        )
+        self._sending = TreeSending(
+            mover.protocol,
+            self._store,
+            b"",
+            manner,
+            self,
+            root=path,
+            chosen=options.chosen,
+            places=mover.places,
+            limit=mover.limit,
+        )
+        self._is_new: bool | None = None
+
+    async def run(self) -> None:
+        """Send it all."""
+        await self._sending.send()
+
+    def said(self, parts: Sequence[Part]) -> None:
+        """See TreeWatcher."""
+        self._results.said(parts)
+
+    def listed(self, ends: Sequence[End]) -> None:
+        """See TreeWatcher."""
+        for above, end in ends:
+            self._settling.listed(above, end)
+
+    async def receipted(
+        self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
+    ) -> None:
+        """See TreeWatcher."""
+        if self._is_new is None:
+            self._is_new = outcomes[:1] == bytes([Outcome.DONE])
+            if failures:
+                return  # of which the sending fails
+        results, large = self._results.of(parts, outcomes, failures)
+        self._deliveries.add(results)
+        for each in large:
+            await self._send(each)
+        await self._deliveries.room()
+
+    async def _send(self, large: Large) -> None:
+        """Put a large file by itself."""
+        target = below(self._path, large.path)
+
+        def begin(progress: Progress) -> Deferred[Delivery]:
+            return self._mover.send(self._store, large.path, target, progress)
+
+        def ended() -> None:
+            self._settling.end(large.folder)
+            self._sending.let_go()
+
+        self._sending.hold()
+        await self._deliveries.follow(os.fsdecode(target), large.item.size, begin, ended)
+
+    def _settle(self, above: bytes, end: Settled) -> None:
+        if end.name or self._is_new:  # what was there already is somebody's own folder
+            self._sending.say_too(above, end)
+
+
+def upload(mover: Mover, place: str, path: bytes, options: TreeOptions) -> Deliveries:
+    """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
+
+    root, store = path.rstrip(b"/"), LocalStore(place)
+
+    async def difference() -> Comparison:
+        ours = local_entries(mover.runtime, store)
+        return await compare(ours, remote_entries(mover, root), options)
+
+    async def remove(path: bytes) -> None:
+        await mover.remove(below(root, path), True)
+
+    async def work(deliveries: Deliveries) -> None:
+        if not options.dry_run:
+            await Upload(mover, place, root, options, deliveries).run()
+        target = os.fsdecode(root + b"/" if root else b"")
+        await finish(deliveries, target, options, difference, remove)
+
+    return Deliveries(work)
