@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import get_completion_class
 
+from twisted_ft.cli.loading import loading
 from twisted_ft.cli.options import INTERRUPTED, Options
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
@@ -131,14 +132,16 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     else:
         urls.append(last)
     places = [_url(each) for each in urls]
-    from twisted_ft.cli.run import run
-
     if deep:
-        from twisted_ft.cli.trees import get_trees
+        with loading(places):
+            from twisted_ft.cli.run import run
+            from twisted_ft.cli.trees import get_trees
 
         return run(_options(given), lambda session: get_trees(session, places, dest))
     _check_names(places)
-    from twisted_ft.cli.transfers import get_all
+    with loading(places):
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import get_all
 
     return run(_options(given), lambda session: get_all(session, places, dest))
 
@@ -157,13 +160,15 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
-    from twisted_ft.cli.run import run
-
     if deep:
-        from twisted_ft.cli.trees import put_trees
+        with loading([url]):
+            from twisted_ft.cli.run import run
+            from twisted_ft.cli.trees import put_trees
 
         return run(_options(given), lambda session: put_trees(session, paths, url))
-    from twisted_ft.cli.transfers import put_all
+    with loading([url]):
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import put_all
 
     return run(_options(given), lambda session: put_all(session, paths, url))
 
@@ -175,8 +180,9 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 @_with(*_REPORTING, _TLS_CA)
 def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
     """List a folder; or a file."""
-    from twisted_ft.cli.listings import show, show_tree
-    from twisted_ft.cli.run import run
+    with loading([url]):
+        from twisted_ft.cli.listings import show, show_tree
+        from twisted_ft.cli.run import run
 
     listing = show_tree if deep else show
     return run(_options(given), lambda session: listing(session, url, long))
@@ -188,8 +194,9 @@ def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
 def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
     """Make folders; the one that each is in must be there."""
     _check_below_root(urls)
-    from twisted_ft.cli.changes import make_all
-    from twisted_ft.cli.run import run
+    with loading(urls):
+        from twisted_ft.cli.changes import make_all
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: make_all(session, urls))
 
@@ -206,8 +213,9 @@ def rename(url: Location, new: str, **given: Any) -> int:
     """
     _check_below_root([url])
     path = _path_on(url, new)
-    from twisted_ft.cli.changes import rename as rename_one
-    from twisted_ft.cli.run import run
+    with loading([url]):
+        from twisted_ft.cli.changes import rename as rename_one
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: rename_one(session, url, path))
 
@@ -222,8 +230,9 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
     It stops in a folder at the first failure; what was removed by then is removed.
     """
     _check_below_root(urls)
-    from twisted_ft.cli.changes import remove_all
-    from twisted_ft.cli.run import run
+    with loading(urls):
+        from twisted_ft.cli.changes import remove_all
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: remove_all(session, urls, deep))
 
@@ -235,9 +244,10 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
 @_with(_NO_PROGRESS, *_REPORTING)
 def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
     """Receive the one file that a lab server offers, into DIR (default "rec")."""
-    from twisted_ft.cli.run import run
-    from twisted_ft.cli.transfers import get_from_lab
-    from twisted_ft.lab import lab_location
+    with loading([]):  # it has no TLS
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import get_from_lab
+        from twisted_ft.lab import lab_location
 
     try:
         place = lab_location(host)
