@@ -6,9 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import error as network
-from twisted.internet import ssl
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
@@ -18,6 +23,9 @@ from twisted_ft.stores.folder import sentences
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
+
+_LOCAL_DELAY = 0.01
+"""Seconds from one address of this machine to the next: they answer at once, if at all."""
 
 
 def connect(
@@ -63,12 +71,30 @@ def connect(
     return Deferred.fromCoroutine(go()).addTimeout(timeout, runtime.clock, timed_out)
 
 
+def host_endpoint(where: Location, reactor: Any, timeout: float) -> IStreamClientEndpoint:
+    """What connects to the host of ``where``, without TLS; it fails as soon as the host does.
+
+    :param timeout: seconds that the caller gives it all, and says so in words of its own
+    """
+    host, port, later = where.host, where.port, timeout + 1
+    # HostnameEndpoint would find out only at the next tick of its attemptDelay, 0.3 s, that an
+    # address that was refused at once was the only one.
+    if isIPAddress(host):
+        return TCP4ClientEndpoint(reactor, host, port, later)
+    if isIPv6Address(host):
+        return TCP6ClientEndpoint(reactor, host, port, later)
+    delay = _LOCAL_DELAY if host == "localhost" else None
+    return HostnameEndpoint(reactor, host, port, later, attemptDelay=delay)
+
+
 async def connected(
     endpoint: IStreamClientEndpoint, protocol: Callable[[], Protocol], name: str
 ) -> Any:
     """The protocol that ``protocol`` makes, once it is connected; Unreachable, with a sentence."""
     try:
         return await endpoint.connect(Factory.forProtocol(protocol))
+    except network.ConnectingCancelledError:
+        raise CancelledError from None
     except network.DNSLookupError:
         raise Unreachable(f"{name}: no such host; check its name") from None
     except network.ConnectionRefusedError:
@@ -84,15 +110,19 @@ async def connected(
 async def _endpoint(
     where: Location, reactor: Any, runtime: Runtime, tls_ca: str | None, timeout: int
 ) -> IStreamClientEndpoint:
-    endpoint = HostnameEndpoint(reactor, where.host, where.port, timeout=timeout)
+    endpoint = host_endpoint(where, reactor, timeout)
     if not where.tls:
         return endpoint
+    from twisted.internet import ssl
+
     trust = None if tls_ca is None else await runtime.in_thread(_read_trust, tls_ca)
     return wrapClientTLS(ssl.optionsForClientTLS(where.host, trustRoot=trust), endpoint)
 
 
 def _read_trust(path: str) -> Any:
     """The certificates in a PEM file, as roots to trust.  Blocks."""
+    from twisted.internet import ssl
+
     with sentences(path.encode(errors="surrogateescape")), open(path, "rb") as file:
         content = file.read()
     marker = b"-----END CERTIFICATE-----"

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_nobody_listens() -> None:
         taken.bind(("127.0.0.1", 0))
         sentence = ft("ls", f"ft://127.0.0.1:{taken.getsockname()[1]}/").sentence
     assert "the connection was refused" in sentence
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_host_that_says_nothing(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(3):
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        failed = ft("ls", "--timeout", "1", f"ft://{host}:{full.getsockname()[1]}/")
+    assert f"{host}: no connection, and no greeting, within 1 seconds" in failed.sentence
 
 
 def test_a_server_that_says_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from programs import Server, ft
+from programs import Server, ft, outcome, start_ft
 
 
 def _listen(authority: trustme.CA, folder: Path, *names: str) -> str:
@@ -50,6 +50,17 @@ def test_there_and_back(server: Server, trust: Path, tmp_path: Path, host: str) 
     ft("put", "--tls-ca", trust, tmp_path / host, url).ok()
     ft("get", "--tls-ca", trust, url, tmp_path / "back").ok()
     assert (tmp_path / "back").read_bytes() == content
+
+
+def test_a_program_of_its_own(server: Server, trust: Path, tmp_path: Path) -> None:
+    """What is forked has TLS loaded already; what is started anew loads it where it is wanted."""
+    (server.root / "own").write_bytes(b"hello")
+    url = server.url("own", "localhost", "fts")
+    outcome(start_ft("get", "--tls-ca", trust, url, tmp_path / "back")).ok()
+    assert (tmp_path / "back").read_bytes() == b"hello"
+    assert "isn't signed by anyone trusted" in outcome(start_ft("get", url, tmp_path)).sentence
+    plain = outcome(start_ft("get", "--timeout", "5", server.url("own"), tmp_path)).sentence
+    assert "TLS" in plain or "FT/1" in plain
 
 
 def test_nobody_trusted(server: Server) -> None:

@@ -9,17 +9,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
 
+from twisted_ft.cli.loading import loading
 from twisted_ft.cli.options import INTERRUPTED, Options
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
-
-if TYPE_CHECKING:
-    from twisted_ft.trees.options import TreeOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,24 +133,17 @@ def _options(given: dict[str, Any]) -> Options:
     )
 
 
-def _tree_options(deep: bool, given: dict[str, Any]) -> TreeOptions | None:
-    """How a tree is to be moved; None where it is files that are."""
+def _tree_options(deep: bool, given: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of a tree's transfer, and can't be asked of a file's."""
     names = ("exclude", "include", "checksum", "links", "delete", "dry_run")
     wanted = {name: given[name] for name in names}
-    if not deep:
-        for name, value in wanted.items():
-            if value:
-                option = name.replace("_", "-")
-                raise click.UsageError(f"--{option} is for whole folders; give -r with it")
-        return None
+    for name, value in wanted.items():
+        if value and not deep:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} is for whole folders; give -r with it")
     if wanted["dry_run"] and wanted["checksum"]:
         raise click.UsageError("--dry-run compares by size and time; leave --checksum out")
-    from twisted_ft.trees.options import TreeOptions
-
-    try:
-        return TreeOptions(**wanted)
-    except ValueError as error:
-        raise click.UsageError(f"a pattern can't be read: {error}") from None
+    return wanted
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -182,15 +173,18 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     else:
         urls.append(last)
     places = [_url(each) for each in urls]
-    trees = _tree_options(deep, given)
-    from twisted_ft.cli.run import run
+    wanted = _tree_options(deep, given)
+    if deep:
+        with loading(places):
+            from twisted_ft.cli.run import run
+            from twisted_ft.cli.trees import get_trees, options_of
 
-    if trees is not None:
-        from twisted_ft.cli.trees import get_trees
-
+        trees = options_of(wanted)
         return run(_options(given), lambda session: get_trees(session, places, dest, trees))
     _check_names(places)
-    from twisted_ft.cli.transfers import get_all
+    with loading(places):
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import get_all
 
     return run(_options(given), lambda session: get_all(session, places, dest))
 
@@ -209,14 +203,17 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
-    trees = _tree_options(deep, given)
-    from twisted_ft.cli.run import run
+    wanted = _tree_options(deep, given)
+    if deep:
+        with loading([url]):
+            from twisted_ft.cli.run import run
+            from twisted_ft.cli.trees import options_of, put_trees
 
-    if trees is not None:
-        from twisted_ft.cli.trees import put_trees
-
+        trees = options_of(wanted)
         return run(_options(given), lambda session: put_trees(session, paths, url, trees))
-    from twisted_ft.cli.transfers import put_all
+    with loading([url]):
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import put_all
 
     return run(_options(given), lambda session: put_all(session, paths, url))
 
@@ -228,8 +225,9 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 @_with(*_REPORTING, _TLS_CA)
 def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
     """List a folder; or a file."""
-    from twisted_ft.cli.listings import show, show_tree
-    from twisted_ft.cli.run import run
+    with loading([url]):
+        from twisted_ft.cli.listings import show, show_tree
+        from twisted_ft.cli.run import run
 
     listing = show_tree if deep else show
     return run(_options(given), lambda session: listing(session, url, long))
@@ -241,8 +239,9 @@ def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
 def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
     """Make folders; the one that each is in must be there."""
     _check_below_root(urls)
-    from twisted_ft.cli.changes import make_all
-    from twisted_ft.cli.run import run
+    with loading(urls):
+        from twisted_ft.cli.changes import make_all
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: make_all(session, urls))
 
@@ -259,8 +258,9 @@ def rename(url: Location, new: str, **given: Any) -> int:
     """
     _check_below_root([url])
     path = _path_on(url, new)
-    from twisted_ft.cli.changes import rename as rename_one
-    from twisted_ft.cli.run import run
+    with loading([url]):
+        from twisted_ft.cli.changes import rename as rename_one
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: rename_one(session, url, path))
 
@@ -275,8 +275,9 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
     It stops in a folder at the first failure; what was removed by then is removed.
     """
     _check_below_root(urls)
-    from twisted_ft.cli.changes import remove_all
-    from twisted_ft.cli.run import run
+    with loading(urls):
+        from twisted_ft.cli.changes import remove_all
+        from twisted_ft.cli.run import run
 
     return run(_options(given), lambda session: remove_all(session, urls, deep))
 
@@ -288,9 +289,10 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
 @_with(_NO_PROGRESS, *_REPORTING)
 def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
     """Receive the one file that a lab server offers, into DIR (default "rec")."""
-    from twisted_ft.cli.run import run
-    from twisted_ft.cli.transfers import get_from_lab
-    from twisted_ft.lab import lab_location
+    with loading([]):  # it has no TLS
+        from twisted_ft.cli.run import run
+        from twisted_ft.cli.transfers import get_from_lab
+        from twisted_ft.lab import lab_location
 
     try:
         place = lab_location(host)

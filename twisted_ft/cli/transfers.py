@@ -11,7 +11,6 @@ from twisted_ft.cli.run import Session
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError, NotADirectory
-from twisted_ft.lab import receive_from_lab
 from twisted_ft.transfer.outcome import Progress
 from twisted_ft.urls import Location
 
@@ -73,6 +72,8 @@ async def _one(
 
 async def get_from_lab(session: Session, place: Location, folder: str, name: str | None) -> int:
     """Receive the file that a lab server offers into ``folder``; the exit status."""
+    from twisted_ft.lab import receive_from_lab
+
     tracked = session.report.begin(name or place.host, sized=False)
     try:
         delivery = await receive_from_lab(

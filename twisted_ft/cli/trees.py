@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
 
 from twisted_ft.cli.run import Session
 from twisted_ft.cli.transfers import put_all
@@ -13,6 +16,17 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.urls import Location
+
+
+def options_of(wanted: dict[str, Any]) -> TreeOptions:
+    """What is asked of a tree's transfer.
+
+    :raises click.UsageError: a pattern isn't one
+    """
+    try:
+        return TreeOptions(**wanted)
+    except ValueError as error:
+        raise click.UsageError(f"a pattern can't be read: {error}") from None
 
 
 async def get_trees(

@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from twisted_ft.connecting import connected
+from twisted_ft.connecting import connected, host_endpoint
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError, TimedOut
 from twisted_ft.lab.spool import Spool
@@ -84,7 +83,7 @@ def receive_from_lab(
     host = "the server"
     if isinstance(where, Location):
         host = shown(where.host)
-        where = HostnameEndpoint(reactor, where.host, where.port, timeout=timeout)
+        where = host_endpoint(where, reactor, timeout)
     wanted = os.fsencode(name) if name is not None else None
     reception = _Reception(runtime, os.fspath(folder), wanted, progress, timeout)
     outcome: Deferred[Delivery] = Deferred(lambda _: reception.cancel())
