@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -17,7 +17,6 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
-from twisted_ft.stores.walking import Manner
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.changing import AskingForChange
 from twisted_ft.transfer.failures import as_error
@@ -29,11 +28,6 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sending import Sending
-from twisted_ft.transfer.tree_receiving import AskingFetch, TreeReceiving
-from twisted_ft.trees.deliveries import Deliveries
-from twisted_ft.trees.downloading import download
-from twisted_ft.trees.options import TreeOptions
-from twisted_ft.trees.uploading import upload
 from twisted_ft.version import AGENT
 from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
 from twisted_ft.wire.messages import (
@@ -48,6 +42,12 @@ from twisted_ft.wire.messages import (
     Remove,
     Rename,
 )
+
+if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
+    from twisted_ft.stores.walking import Manner
+    from twisted_ft.transfer.tree_receiving import TreeReceiving
+    from twisted_ft.trees.deliveries import Deliveries
+    from twisted_ft.trees.options import TreeOptions
 
 T = TypeVar("T")
 RemotePath = str | bytes
@@ -188,7 +188,9 @@ class Client:
 
         :param folder: made if missing; what else is in it stays
         """
-        return download(self, _checked(path), os.fspath(folder), options or TreeOptions())
+        from twisted_ft.trees.downloading import download
+
+        return download(self, _checked(path), os.fspath(folder), options)
 
     def put_tree(
         self, folder: LocalPath, path: RemotePath = "", options: TreeOptions | None = None
@@ -197,13 +199,17 @@ class Client:
 
         :param path: made if missing, in a folder that is there; what else is in it stays
         """
-        return upload(self, os.fspath(folder), _checked(path), options or TreeOptions())
+        from twisted_ft.trees.uploading import upload
+
+        return upload(self, os.fspath(folder), _checked(path), options)
 
     async def fetch_tree(self, path: bytes, manner: Manner, receiving: TreeReceiving) -> None:
         """Have ``receiving`` take the parcels of a folder, to the last.
 
         :raises FileTransferError: the failure that the server names, or that ended it here
         """
+        from twisted_ft.transfer.tree_receiving import AskingFetch
+
         async with self.places:
             asking = AskingFetch(self.protocol)
             self._trees[asking.number] = receiving

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from twisted_ft.stores.interfaces import Buffer
@@ -130,15 +129,18 @@ SYNCS_FILE_SYSTEMS = sys.platform == "linux"
 
 def sync_file_system(fd: int) -> None:
     """Make durable all that has been written to the file system of ``fd``: Linux's syncfs(2)."""
-    if _library().syncfs(ctypes.c_int(fd)):
-        number = ctypes.get_errno()
+    number = _syncfs()(fd)
+    if number:
         raise OSError(number, os.strerror(number))
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    """The C library, as it is loaded."""
-    return ctypes.CDLL(None, use_errno=True)
+def _syncfs() -> Callable[[int], int]:
+    """syncfs(2), which Python's os doesn't have: 0, or an errno."""
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    return lambda fd: ctypes.get_errno() if library.syncfs(ctypes.c_int(fd)) else 0
 
 
 def set_mode(fd: int, mode: int) -> None:

@@ -28,6 +28,12 @@ async def local_entries(runtime: Runtime, store: IStore) -> AsyncIterator[tuple[
             yield entry.path, entry
 
 
+async def no_entries() -> AsyncIterator[tuple[bytes, Entry]]:
+    """Those of a tree that isn't there."""
+    return
+    yield
+
+
 def _some(entries: Iterator[Entry]) -> list[Entry]:
     """The next entries.  Blocks."""
     try:

@@ -10,12 +10,17 @@ from twisted.internet.defer import Deferred
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import error_for
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.memory import MemoryStore
 from twisted_ft.stores.packing import below
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.transfer.outcome import Progress
 from twisted_ft.transfer.tree_receiving import TreeReceiving
-from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
+from twisted_ft.trees.comparing import (
+    Comparison,
+    compare,
+    local_entries,
+    no_entries,
+    remote_entries,
+)
 from twisted_ft.trees.deliveries import Deliveries, failed
 from twisted_ft.trees.finishing import finish
 from twisted_ft.trees.mover import Mover
@@ -110,14 +115,15 @@ class Download:
         self._receiving.unpack_too(Part(above, (item,)), told)
 
 
-def download(mover: Mover, path: bytes, place: str, options: TreeOptions) -> Deliveries:
+def download(mover: Mover, path: bytes, place: str, wanted: TreeOptions | None) -> Deliveries:
     """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
 
+    options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 
     async def difference() -> Comparison:
         there = await mover.runtime.in_thread(os.path.isdir, place)
-        ours = local_entries(mover.runtime, store if there else MemoryStore())
+        ours = local_entries(mover.runtime, store) if there else no_entries()
         return await compare(remote_entries(mover, root), ours, options)
 
     async def remove(path: bytes) -> None:

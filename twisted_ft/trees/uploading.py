@@ -100,9 +100,10 @@ class Upload:
             self._sending.say_too(above, end)
 
 
-def upload(mover: Mover, place: str, path: bytes, options: TreeOptions) -> Deliveries:
+def upload(mover: Mover, place: str, path: bytes, wanted: TreeOptions | None) -> Deliveries:
     """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
 
+    options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 
     async def difference() -> Comparison:
