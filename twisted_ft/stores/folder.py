@@ -38,6 +38,7 @@ _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
 _CLOSED = -1
@@ -218,17 +219,37 @@ class Folder:
         with open(fd, "wb") as file:
             file.write(content)
 
-    def create(self, name: bytes, mode: int) -> int:
-        """A descriptor to write a new file, in place of what is left under its name.
+    def write_new(
+        self, name: bytes, content: bytes, mode: int, mtime: int, exact: bool, sync: bool
+    ) -> None:
+        """Write a new file, in place of what is left under its name; nothing is left if it fails.
 
-        :param mode: permissions, of which the process's mask takes some (umask(2))
+        :param mode: permissions
+        :param mtime: in nanoseconds since 1970
+        :param exact: whether the mask of the process would take something of ``mode`` (umask(2))
+        :param sync: whether the file is synced
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+        fd = self._create(name, mode)
         try:
-            return os.open(self._at(name), flags, mode, dir_fd=self._fd)
+            if content and os.write(fd, content) != len(content):
+                raise OSError(errno.ENOSPC, "written in part")  # of a file, only where it is full
+            if exact:
+                system.set_mode(fd, mode)
+            os.utime(fd if SETS_TIMES_BY_FD else self._at(name), ns=(mtime, mtime))
+            if sync:
+                os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            self.remove(name)
+            raise
+        os.close(fd)
+
+    def _create(self, name: bytes, mode: int) -> int:
+        try:
+            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
         except FileExistsError:
             self.remove(name)
-            return os.open(self._at(name), flags, mode, dir_fd=self._fd)
+            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
 
     def make_link(self, name: bytes, target: bytes, mtime: int) -> None:
         """symlink(2), with a modification time in nanoseconds where links can have one."""
@@ -318,6 +339,13 @@ class Folder:
         """Whether ``name``, which must be there, is a folder; a link to one is none."""
         status = self.stat(name)
         return stat.S_ISDIR(status.st_mode) and not _is_link(status)
+
+    def has(self, name: bytes, folder: Folder) -> bool:
+        """Whether ``name`` in it is this very folder."""
+        try:
+            return os.path.samestat(self.stat(name), folder.status())
+        except FileNotFoundError:
+            return False
 
     def status(self) -> os.stat_result:
         """fstat(2)."""

@@ -143,6 +143,18 @@ def _syncfs() -> Callable[[int], int]:
     return lambda fd: ctypes.get_errno() if library.syncfs(ctypes.c_int(fd)) else 0
 
 
+def file_mode_mask() -> int:
+    """Permission bits that a new file of this process doesn't get (umask(2)).
+
+    Where that can't be asked without changing it for other threads: all of them, to be sure.
+    """
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return next(int(line[6:], 8) for line in status if line.startswith(b"Umask:"))
+    except (OSError, ValueError, StopIteration):
+        return 0o777
+
+
 def set_mode(fd: int, mode: int) -> None:
     """fchmod(2), where platform and file system have permission bits to set."""
     if not hasattr(os, "fchmod"):

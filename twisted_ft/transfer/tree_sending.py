@@ -66,6 +66,7 @@ class Shipment(Bodiless):
 
     def __init__(self, sending: TreeSending, parts: Sequence[Part]) -> None:
         self.parts = parts
+        self.number = 0
         self._sending = sending
 
     def heard(self, message: Message) -> None:
@@ -200,7 +201,7 @@ class TreeSending:
             self._check()
             shipment = Shipment(self, parts)
             self._under_way.add(shipment)
-            number = self._protocol.open(shipment)
+            number = shipment.number = self._protocol.open(shipment)
             self._watcher.said(parts)
             self._protocol.say(Parcel(number, self._fetch, self._root, parts))
             self.count += sum(len(part.items) for part in parts)
@@ -228,6 +229,7 @@ class TreeSending:
 
     def receipted(self, shipment: Shipment, outcomes: bytes, failures: Sequence[Failing]) -> None:
         """A parcel has its Receipts; where it comes too late, nobody is told."""
+        self._protocol.leave(shipment.number)
         if self._over:
             return
         items = sum(len(part.items) for part in shipment.parts)
