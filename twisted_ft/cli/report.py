@@ -117,9 +117,9 @@ class Report:
             self._bar.end()
 
 
-def as_json(**fields: Any) -> None:
+def as_json(flush: bool = True, **fields: Any) -> None:
     """Print one JSON object; names that aren't UTF-8 have lone surrogates, as in Python."""
-    print(json.dumps(fields), flush=True)
+    print(json.dumps(fields), flush=flush)
 
 
 def fields_of(delivery: Delivery) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from twisted_ft.cli.options import Options
@@ -14,8 +16,7 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
 from twisted_ft.trees.deliveries import Tally
 
-_NAMED_EACH = ("removed", "would send", "would remove")
-"""What is named as it comes, each by itself."""
+_STATUS, _SENT = attrgetter("status"), attrgetter("sent")
 _NAMED = 10
 """Links and the like that are named in the account; of more, only the number is."""
 
@@ -41,20 +42,30 @@ class TreeReport:
 
             self._bar = TreeBar(shown(target), tally)
 
-    def take(self, delivery: Delivery) -> None:
-        """One file is in its place, was there already, has failed, or was left out."""
-        self._counts[delivery.status] += 1
-        self._size += delivery.size if delivery.status in ("done", "skipped") else 0
-        self._sent += delivery.sent
-        self._to_send += delivery.size if delivery.status == "would send" else 0
-        if delivery.status == "left out":
-            self._left_out.append(shown(delivery.path))
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """Some files are in their places, were there already, have failed, or were left out."""
+        self._counts.update(map(_STATUS, deliveries))
+        self._sent += sum(map(_SENT, deliveries))
+        for delivery in deliveries:
+            status = delivery.status
+            if status in ("done", "skipped"):
+                self._size += delivery.size
+            else:
+                self._take_other(delivery)
+            if self._options.json:
+                as_json(flush=False, **fields_of(delivery))
+        if self._options.json:
+            sys.stdout.flush()
+
+    def _take_other(self, delivery: Delivery) -> None:
         if delivery.status == "failed" and delivery.error is not None:
             self._complain(delivery.error)
-        if self._options.json:
-            as_json(**fields_of(delivery))
-        elif delivery.status in _NAMED_EACH and not self._options.quiet:
+        elif delivery.status == "left out":
+            self._left_out.append(shown(delivery.path))
+        elif not self._options.json and not self._options.quiet:
             print(f"{delivery.status}: {shown(delivery.path)}")
+        if delivery.status == "would send":
+            self._to_send += delivery.size
 
     def close(self) -> None:
         """Leave the terminal as it was."""

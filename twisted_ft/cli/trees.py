@@ -92,8 +92,8 @@ async def _tree(
     report = TreeReport(session.options, target, deliveries.tally, dry_run)
     failure = None
     try:
-        async for delivery in deliveries:
-            report.take(delivery)
+        while some := await deliveries.some():
+            report.take(some)
     except FileTransferError as error:
         failure = error
     finally:

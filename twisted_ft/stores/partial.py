@@ -227,13 +227,18 @@ def replaceable(folder: Folder, name: bytes, path: bytes) -> os.stat_result | No
         status = folder.stat(name)
     except FileNotFoundError:
         return None
+    check_replaceable(status, path)
+    return status
+
+
+def check_replaceable(status: os.stat_result, path: bytes) -> None:
+    """Whether what has this status, at ``path``, may make room for a file; see ``replaceable``."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectory(
             f"{shown(path)}: this is a folder; end the name with / to put a file into it"
         )
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         raise NotAFile(f"{shown(path)}: this is no file, and is not replaced")
-    return status
 
 
 def already_exists(path: bytes) -> AlreadyExists:

@@ -28,7 +28,7 @@ from twisted_ft.stores.folder import Folder, failure_of
 from twisted_ft.stores.interfaces import ISource, IUnpacker
 from twisted_ft.stores.names import check_link_target, file_components
 from twisted_ft.stores.packing import below, digest_of
-from twisted_ft.stores.partial import already_exists, replaceable
+from twisted_ft.stores.partial import already_exists, check_replaceable, replaceable
 from twisted_ft.stores.placing import Place
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import (
@@ -220,15 +220,18 @@ class LocalUnpacker:
         if place.new:
             self._note_filled(place)  # it may be soon, through others' doors
             return Outcome.WANTED
-        standing = replaceable(place.folder, item.name, below(place.path, item.name))
-        if standing is None:
+        try:
+            standing = place.folder.stat(item.name)
+        except FileNotFoundError:
             return Outcome.WANTED
         if stat.S_ISREG(standing.st_mode) and standing.st_size == item.size:
-            same = system.mtime_of(standing) == item.mtime
-            if item.blake3:
+            if not item.blake3:
+                same = system.mtime_of(standing) == item.mtime
+            else:
                 same = self._digest(below(place.path, item.name)) == item.blake3
             if same:
                 return Outcome.HELD
+        check_replaceable(standing, below(place.path, item.name))
         if not self._overwrite:
             raise already_exists(below(place.path, item.name))
         return Outcome.WANTED

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import Cancelled, FileTransferError
 from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.packing import below
-from twisted_ft.stores.walking import Manner, content_size, size_of
+from twisted_ft.stores.walking import Manner, content_size
 from twisted_ft.transfer.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.participants import Nobody
@@ -32,12 +32,13 @@ from twisted_ft.wire.messages import (
     Refuse,
 )
 
-HIGH_WATER = 4 << 20
-"""Bytes of parcels that may wait to be unpacked; past them the transport isn't read."""
-LOW_WATER = 2 << 20
-"""Bytes below which it is read again."""
-GROUP = 2 << 20
-"""Bytes of parcels that are unpacked, and synced, together."""
+HIGH_WATER = 8
+"""Parcels that may wait to be unpacked; past them the transport isn't read.  A parcel has at most
+the bytes of a message."""
+LOW_WATER = 4
+"""Parcels from which on it is read again."""
+GROUP = 4
+"""Parcels that are unpacked, and synced, together, at most."""
 
 
 class Unpacked(Protocol):
@@ -79,8 +80,7 @@ class TreeReceiving:
     ) -> None:
         self._protocol, self._unpacker, self._unpacked = protocol, unpacker, unpacked
         self._choose, self._limit = choose, limit
-        self._waiting: deque[tuple[Parcel, int]] = deque()
-        self._size = 0
+        self._waiting: deque[Parcel] = deque()
         self._paused = False
         self._working = False
         self._idle: list[Deferred[None]] = []
@@ -89,12 +89,10 @@ class TreeReceiving:
     def take(self, parcel: Parcel) -> None:
         """A parcel has come."""
         self._protocol.take_part(parcel.exchange, Nobody())
-        size = sum(size_of(item) for part in parcel.parts for item in part.items)
-        self._waiting.append((parcel, size))
-        self._size += size
+        self._waiting.append(parcel)
         if self._limit is not None:
             self._pace(self._limit, parcel)
-        if self._size > HIGH_WATER and not self._paused:
+        if len(self._waiting) > HIGH_WATER and not self._paused:
             self._paused = True
             self._protocol.pause_reading()
         self._begin()
@@ -134,13 +132,8 @@ class TreeReceiving:
             each.callback(None)
 
     def _next_group(self) -> list[Parcel]:
-        group, size = [], 0
-        while self._waiting and size < GROUP:
-            parcel, its_size = self._waiting.popleft()
-            group.append(parcel)
-            size += its_size
-        self._size -= size
-        if self._paused and self._size <= LOW_WATER:
+        group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        if self._paused and len(self._waiting) <= LOW_WATER:
             self._paused = False
             self._protocol.resume_reading()
         return group

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -73,22 +73,48 @@ class Deliveries:
         return self
 
     async def __anext__(self) -> Delivery:
+        while not self._results:
+            await self._more()
+        delivery = self._results.popleft()
+        self._make_room()
+        return delivery
+
+    async def some(self) -> Sequence[Delivery]:
+        """All results that there are by now, one at least; none, when there are no more.
+
+        :raises FileTransferError: as where one is awaited
+        """
+        try:
+            while not self._results:
+                await self._more()
+        except StopAsyncIteration:
+            return ()
+        taken, self._results = self._results, deque()
+        self._make_room()
+        return taken
+
+    async def _more(self) -> None:
+        """Wait for results.
+
+        :raises StopAsyncIteration: there are no more
+        """
         if self._main is None and not self._over:
             self._begin()
-        while not self._results:
-            if self._over and not self._under_way:
-                failure, self._failure = self._failure, None
-                if failure is not None:
-                    raise failure
-                raise StopAsyncIteration
-            self._waiting = Deferred()
-            await self._waiting
-        delivery = self._results.popleft()
+            return
+        if self._over and not self._under_way:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure
+            raise StopAsyncIteration
+        self._waiting = Deferred()
+        await self._waiting
+
+    def _make_room(self) -> None:
+        """Let the work go on, where it waits for results to be taken."""
         if self._crowded and len(self._results) < MOST_RESULTS:
             crowded, self._crowded = self._crowded, []
             for each in crowded:
                 each.callback(None)
-        return delivery
 
     async def close(self) -> None:
         """Call off what is under way; what has arrived is kept.  May be called more than once."""

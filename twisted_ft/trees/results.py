@@ -99,25 +99,34 @@ class Results:
     ) -> None:
         before = self._place + os.fsdecode(part.folder) + "/" * bool(part.folder)
         decode, awaited = os.fsdecode, self._awaited
-        files = size = 0
+        files = known = ended = size = 0
         for item, outcome in zip(part.items, outcomes, strict=True):
             if type(item) is Whole and outcome == _DONE:
                 length = len(item.content)
                 digest = item.blake3.hex()
                 path = before + decode(item.name)
                 results.append(Delivery(path, length, length, 0, digest, seconds, "done"))
-                files += 1
-                size += length
                 if awaited:
                     self._arrived(part.folder, item)
                 else:
-                    self._tally.files += 1
-                    self._tally.bytes += length
+                    files += 1
+                    known += length
+                ended += 1
+                size += length
+            elif type(item) is Described and outcome == _HELD and item.kind == "file":
+                path = before + decode(item.name)
+                results.append(Delivery(path, item.size, 0, 0, None, 0.0, "skipped"))
+                files += 1
+                known += item.size
+                ended += 1
+                size += item.size
             else:
                 reason = next(reasons) if outcome == _FAILED else None
                 self._other(part.folder, item, outcome, reason, before, results, large)
+        self._tally.files += files
+        self._tally.bytes += known
         self._tally.current = below(part.folder, part.items[-1].name)
-        self._tally.ended(files, size)
+        self._tally.ended(ended, size)
 
     def _arrived(self, folder: bytes, item: Item) -> None:
         """A file has come: one that was wanted, or one that nobody had spoken of."""
@@ -169,12 +178,9 @@ class Results:
         name = below(folder, item.name)
         if name in self._awaited:  # it was small when it was described first
             self._arrived(folder, item)
-        elif outcome in (_HELD, _WANTED, _FAILED):
+        elif outcome in (_WANTED, _FAILED):
             self._tally.known(name, item.size)
-        if outcome == _HELD:
-            self._tally.ended(1, item.size)
-            results.append(Delivery(path, item.size, 0, 0, None, 0.0, "skipped"))
-        elif reason is not None:
+        if reason is not None:
             self._tally.ended(1, item.size)
             results.append(failed(path, item.size, error_for(reason.code, reason.text)))
         elif outcome == _WANTED:

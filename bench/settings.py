@@ -1,0 +1,52 @@
+"""What the command line gives, and every scenario reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    :param turns: turns of each row that count
+    :param small: whether sizes are those of a trial, and turns follow at once
+    :param files: files of the made tree; None for the scenario's own number
+    :param folder: where data is made, served and written; a tmpfs
+    :param disk: the same, on a real disk
+    :param data: what is kept from run to run
+    :param ft_python: runs ``ft``, ``twistd`` and what comes with Twisted
+    :param peers_python: runs the peers that come from PyPI
+    """
+
+    turns: int
+    small: bool
+    files: int | None
+    folder: Path
+    disk: Path
+    data: Path
+    ft_python: str
+    peers_python: str
+
+    def size(self, full: int, small: int) -> int:
+        """One of two sizes."""
+        return small if self.small else full
+
+    @property
+    def tree_files(self) -> int:
+        """Files of the made tree."""
+        return self.files or self.size(100_000, 1_000)
+
+    @property
+    def settling(self) -> float:
+        """Seconds before a turn with a large file.
+
+        A virtual machine's host takes free memory back within a second or two, and the first
+        touch of a page that it has taken costs several times what copying into it does.  A
+        client that starts at once would find what the one before has just freed, and one that
+        starts later not; after three seconds both find the same.
+        """
+        return 0.2 if self.small else 3.0
