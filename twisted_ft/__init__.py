@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from twisted_ft.stores.local import LocalStore
     from twisted_ft.stores.memory import MemoryFile, MemoryStore
     from twisted_ft.transfer.runtime import Runtime
+    from twisted_ft.trees.options import TreeOptions
     from twisted_ft.wire.messages import Attributes, Entry
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "MemoryFile",
     "MemoryStore",
     "Runtime",
+    "TreeOptions",
     "__version__",
     "connect",
 ]
@@ -55,6 +57,7 @@ _WHERE = {
     "MemoryFile": "stores.memory",
     "MemoryStore": "stores.memory",
     "Runtime": "transfer.runtime",
+    "TreeOptions": "trees.options",
     "connect": "connecting",
 }
 

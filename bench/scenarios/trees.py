@@ -102,12 +102,13 @@ def disk(settings: Settings) -> Report:
     """Both directions on a real disk, where ``ft`` says done only when all is synced."""
     with Place(settings, settings.disk) as place:
         tree, what = _made(place)
+        place.room(4 * (settings.turns + 1) * settings.tree_files * 8 * KIB)
         race = Race(place, _SETTLE)
         _both_ways(race, tree, "", "", seconds(1.3), synced=True)
         race.run(settings.turns)
         return Report(
             f"{what}, on a disk, where `ft` says done when all is synced, and rsync sooner; the "
-            "disk is idle before each turn.",
+            "disk is idle before each turn, and nothing is removed before the end.",
             race,
         )
 
@@ -145,15 +146,16 @@ def _both_ways(
     :param ours: the folder below that of downloads, or of uploads, that is ours
     :param theirs: the same for rsync
     :param keep: whether what has arrived stays for the next turn
-    :param synced: whether the disk is to be idle before each turn
+    :param synced: whether the disk is to be idle before each turn, and nothing is removed
     """
     place, settings = race.place, race.place.settings
 
     def prepare() -> None:
-        if not keep:
-            place.empty()
         if synced:
+            place.set_aside()
             os.sync()
+        elif not keep:
+            place.empty()
 
     add = partial(race.add, prepare=prepare)
     got = add(

@@ -45,10 +45,11 @@ from twisted_ft.stores.samples import (
     put,
 )
 from twisted_ft.stores.sink_conformance import SinkConformance
+from twisted_ft.stores.tree_conformance import TreeConformance
 from twisted_ft.wire.messages import Entry
 
 
-class StoreConformance(SinkConformance, ChangeConformance):
+class StoreConformance(SinkConformance, ChangeConformance, TreeConformance):
     """The tests; a subclass says how its store is made, and has a name that begins with Test."""
 
     def make_store(self, place: Path) -> IStore:

@@ -347,6 +347,11 @@ class Folder:
         except FileNotFoundError:
             return False
 
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            return next(found, None) is None
+
     def status(self) -> os.stat_result:
         """fstat(2)."""
         return os.stat(self._place) if self._fd is None else os.fstat(self._fd)

@@ -12,7 +12,6 @@ from twisted_ft.errors import (
     AlreadyExists,
     BadName,
     IsADirectory,
-    NotFound,
     SourceChanged,
     Unchanged,
 )
@@ -140,21 +139,12 @@ class LocalStore:
     def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         """See IStore."""
         *folders, name = _checked(file_components(file.path))
-        durable = durable and self._durable
-        try:
-            return self._sink(folders, name, file, overwrite, durable)
-        except NotFound:  # a new folder may have been replaced by a full one (placing.py)
-            return self._sink(folders, name, file, overwrite, durable)
-
-    def _sink(
-        self, folders: list[bytes], name: bytes, file: Attributes, overwrite: bool, durable: bool
-    ) -> ISink:
         with sentences(b"/".join(folders)):
             folder = self._folder(folders)
         with sentences(file.path):
             try:
                 self._check_wanted(folder, name, file, overwrite)
-                return PartialFile(folder, name, file, overwrite, durable)
+                return PartialFile(folder, name, file, overwrite, durable and self._durable)
             except BaseException:
                 folder.close()
                 raise

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from blake3 import blake3
 from zope.interface import implementer
 
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import FileTransferError, NotFound
 from twisted_ft.stores.folder import Folder, failure_of, sentences
 from twisted_ft.stores.interfaces import IPacker, ISource, Packing
-from twisted_ft.stores.names import PARTIAL
+from twisted_ft.stores.names import PARTIAL, file_components
 from twisted_ft.stores.system import kind_of, mtime_of
-from twisted_ft.wire.messages import Described, Item, Link, Unsendable, Whole
+from twisted_ft.wire.messages import Described, Item, Link, Unsendable, Whole, shortened
 
 _PIECE = 1 << 20
 """Bytes of a file that are read at once for its digest."""
@@ -42,22 +42,23 @@ class LocalPacker:
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""
-        above, _, name = path.rpartition(b"/")
         with sentences(path):
             if not path:
                 with self._open_folder(path) as root:
                     return _described(path, root.status())
-            return _described(path, self._at(above).stat(name))
+            *above, name = file_components(path)
+            return _described(path, self._at(b"/".join(above)).stat(name))
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
         """See IPacker."""
-        with sentences(folder):
-            here = self._at(folder)
+        with sentences(folder), self._open_folder(folder) as here:
             for name, is_file in here.scan():
                 if name.startswith(b".ft-") and PARTIAL.fullmatch(name):
                     continue
                 if is_file and small:
-                    yield self._whole(here, folder, name, small)
+                    whole = self._whole(here, folder, name, small)
+                    if type(whole) is not Unsendable or whole.code != NotFound.code:
+                        yield whole  # else it is gone since
                 elif (item := self._other(here, folder, name, packing)) is not None:
                     yield item
 
@@ -69,7 +70,7 @@ class LocalPacker:
                 if not stat.S_ISREG((status := here.stat(name)).st_mode):
                     return _described(name, status)
         except FileTransferError as error:
-            return Unsendable(name, error.code, error.text)
+            return Unsendable(name, error.code, shortened(error.text))
         return self._whole(here, folder, name, small)
 
     def close(self) -> None:
@@ -117,7 +118,7 @@ class LocalPacker:
             finally:
                 source.close()
         except FileTransferError as error:
-            return Unsendable(item.name, error.code, error.text)
+            return Unsendable(item.name, error.code, shortened(error.text))
         return Described(item.name, item.kind, item.size, item.mtime, item.mode, digest)
 
 
@@ -152,4 +153,4 @@ def _described(name: bytes, status: os.stat_result) -> Described:
 
 def _unsendable(error: OSError, folder: bytes, name: bytes) -> Unsendable:
     failure = failure_of(error, below(folder, name))
-    return Unsendable(name, failure.code, failure.text)
+    return Unsendable(name, failure.code, shortened(failure.text))

@@ -19,6 +19,7 @@ from twisted_ft.errors import (
     Unsupported,
 )
 from twisted_ft.stores.interfaces import IPacker, IStore, ITreeStore, IUnpacker, Packing
+from twisted_ft.stores.names import file_components
 from twisted_ft.stores.packing import below, digest_of
 from twisted_ft.stores.partial import already_exists
 from twisted_ft.terminal import shown
@@ -34,6 +35,7 @@ from twisted_ft.wire.messages import (
     Settled,
     Unsendable,
     Whole,
+    shortened,
 )
 
 
@@ -63,10 +65,12 @@ class PiecewisePacker:
         if not path:
             next(iter(self._store.entries(path)), None)  # it fails where there is no root
             return Described(b"", "directory", 0, 0, 0o755)
-        above = path.rpartition(b"/")[0]
+        above = b"/".join(file_components(path)[:-1])
         for entry in self._store.entries(above):
             if entry.path == path:
                 return _described(path, entry)
+            if entry.path == above:
+                raise NotADirectory(f"{shown(path)}: a part of this path is no folder")
         raise NotFound(f"{shown(path)}: there is no such file or folder")
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
@@ -78,27 +82,27 @@ class PiecewisePacker:
             if entry.kind != "file" or not (small or packing.digests):
                 yield _described(name, entry)
             else:
-                yield self._read(entry.path, name, small)
+                yield self._read(entry.path, name, small or -1)
 
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         """See IPacker."""
         return self._read(below(folder, name), name, small)
 
     def _read(self, path: bytes, name: bytes, small: int) -> Item:
-        """A file whole, up to ``small`` bytes; else described, with its digest if that is 0."""
+        """A file whole, up to ``small`` bytes; else described, with its digest if that is -1."""
         try:
             source = self._store.source(path)
             try:
                 file = source.attributes
-                if file.size > small or not small:
-                    digest = b"" if small else digest_of(source)
+                if file.size > small:
+                    digest = digest_of(source) if small < 0 else b""
                     return Described(name, "file", file.size, file.mtime, file.mode, digest)
                 content = source.read(0, file.size)
                 source.check()
             finally:
                 source.close()
         except FileTransferError as error:
-            return Unsendable(name, error.code, error.text)
+            return Unsendable(name, error.code, shortened(error.text))
         return Whole(name, file.mtime, file.mode, content, blake3(content).digest())
 
     def close(self) -> None:
@@ -131,6 +135,8 @@ class PiecewiseUnpacker:
         path = below(folder, item.name)
         if b"/" in item.name:
             raise BadName(f"{shown(path)}: a name can't hold a slash")
+        if not item.name and (isinstance(item, Whole) or getattr(item, "kind", "") == "file"):
+            raise NotADirectory(f"{shown(path)}: the root of a tree is a folder")
         if isinstance(item, Whole):
             return self._write(path, item)
         if isinstance(item, Link):
@@ -165,7 +171,8 @@ class PiecewiseUnpacker:
             return Outcome.WANTED
         if standing is None or standing.path != path:
             raise IsADirectory(f"{shown(path)}: this is a folder, and no file can take its place")
-        if standing.size == item.size and self._is_same(path, standing, item):
+        is_file = standing.kind == "file"
+        if is_file and standing.size == item.size and self._is_same(path, standing, item):
             return Outcome.HELD
         if not self._overwrite:
             raise already_exists(path)

@@ -4,15 +4,13 @@ In a folder that is there, a file is called ``.ft-NUMBER.part`` until it is rena
 from 0, and files are renamed last number first: so what a killed process leaves are the lowest
 numbers, which the next run, as it lacks those files, uses again.
 
-For a folder that is new and empty, a second one is made beside it, ``.ft-DIGEST.part``, in which
-files have their own names already; it is renamed, and takes the empty one's place (rename(2)).  So
-a file costs no renaming.  What a killed process leaves of such a folder is removed by whoever next
-puts something into the real one.
+A folder that isn't there is made as ``.ft-DIGEST.part``, in which all have their own names already,
+and renamed when it is filled: so a file in it costs no renaming.  What a killed process leaves of
+such a folder is removed by whoever next makes it.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +22,7 @@ from twisted_ft.stores.removal import Removal
 from twisted_ft.wire.messages import Link, Whole
 
 Lost = Callable[[bytes, int, OSError], None]
-"""Is told of a file that hasn't got its name: its name, where its outcome stands, and why."""
+"""Is told of what hasn't got its name: its name, where its outcome stands, and why."""
 
 
 def _part_name(number: int) -> bytes:
@@ -34,153 +32,134 @@ def _part_name(number: int) -> bytes:
 class Place:
     """A folder, open, and what is written in it that hasn't got its name.
 
-    :param path: its own; empty for a root, beside which nothing is ever written
-    :param open_folder: opens another by its path
-    :param new: whether it is known to be new, so that nothing in it can be in the way
-    :param empty: whether nothing has been put into it, either
+    :param path: its own
+    :param new: whether it was new or empty, so that nothing in it can be in the way
+    :param hidden: whether nobody can see it yet: what is written in it has its name at once
     """
 
-    def __init__(
-        self,
-        folder: Folder,
-        path: bytes,
-        open_folder: Callable[[bytes], Folder],
-        new: bool,
-        empty: bool,
-    ) -> None:
-        self.folder, self.path, self.new = folder, path, new
+    def __init__(self, folder: Folder, path: bytes, new: bool, hidden: bool = False) -> None:
+        self.folder, self.path, self.new, self.hidden = folder, path, new, hidden
         self.device = folder.status().st_dev
         """the file system that it is on"""
-        self._open_folder, self._empty = open_folder, empty
-        self._above: Folder | None = None
-        self._name = path.rpartition(b"/")[2]
-        self._beside = partial_names(self._name)[0]
-        self._staging: Folder | None = None
+        self.staged: list[tuple[bytes, int]] = []
+        """names, each with where its outcome stands"""
         self._first = -1
-        self._staged: list[tuple[bytes, int]] = []
-
-    def __bool__(self) -> bool:
-        """Whether anything is written in it that hasn't got its name."""
-        return bool(self._staged)
 
     def close(self) -> None:
         """Let go of it."""
-        for each in (self.folder, self._above, self._staging):
-            if each is not None:
-                each.close()
-
-    # -- what is written -------------------------------------------------------------------
+        self.folder.close()
 
     def write(self, item: Whole, position: int, exact: bool, sync: bool) -> None:
         """Write a small file, whose outcome stands at ``position``; see Folder.write_new."""
-        where, name = self._next(item.name)
-        where.write_new(name, item.content, item.mode & 0o777, item.mtime, exact, sync)
-        self._staged.append((item.name, position))
+        name = item.name if self.hidden else self._next_part()
+        self.folder.write_new(name, item.content, item.mode & 0o777, item.mtime, exact, sync)
+        self.staged.append((item.name, position))
 
     def link(self, item: Link, position: int) -> None:
         """Make a link."""
-        where, name = self._next(item.name)
-        where.remove(name)
-        where.make_link(name, item.target, item.mtime)
-        self._staged.append((item.name, position))
+        name = item.name if self.hidden else self._next_part()
+        self.folder.remove(name)
+        self.folder.make_link(name, item.target, item.mtime)
+        self.staged.append((item.name, position))
 
-    def _next(self, name: bytes) -> tuple[Folder, bytes]:
-        """Where a file is written, and what it is called there."""
-        if self._staging is not None:
-            return self._staging, name
+    def _next_part(self) -> bytes:
+        """What one more file is called; from 0 on where nobody else is at this folder."""
         if self._first < 0:
-            if self.path and self._stage():
-                return self._next(name)
             self._first = 0 if self.folder.lock() else int.from_bytes(os.urandom(12), "big") << 24
-        return self.folder, _part_name(self._first + len(self._staged))
-
-    def _stage(self) -> bool:
-        """Have a folder beside this one, if it is empty; none that a killed process has left."""
-        if self._above is None:
-            self._above = self._open_folder(self.path.rpartition(b"/")[0])
-        self._clear(self._above)
-        if not self._empty:
-            return False
-        try:
-            self._above.make_folder(self._beside)
-            staging = self._above.below([self._beside])
-        except OSError:
-            return False
-        if not staging.lock() or not self._above.has(self._beside, staging):
-            staging.close()  # another one is at it, or has removed it
-            return False
-        self._staging = staging
-        return True
-
-    def _clear(self, above: Folder) -> None:
-        """Remove what a killed process has left beside this folder; not what one is at."""
-        try:
-            with above.below([self._beside]) as left:
-                if left.lock():
-                    Removal(above, self._beside).run()
-        except (OSError, FileTransferError):  # mostly: there is none
-            return
-
-    # -- names -----------------------------------------------------------------------------
+        return _part_name(self._first + len(self.staged))
 
     def publish(self, overwrite: bool, lost: Lost) -> None:
-        """Give everything its name."""
-        staged, self._staged = self._staged, []
-        staging, self._staging = self._staging, None
-        if staging is None:
-            self._rename(self.folder, staged, overwrite, lost)
-        elif not self._replace(staging):
-            with staging:
-                self._rename(staging, staged, overwrite, lost)
-                self._remove_staging()
-        if self._first == 0:
-            self.folder.unlock()
-        self._first = -1
-        self._empty = False
+        """Give everything its name, in a folder that is there."""
+        staged, self.staged = self.staged, []
+        rename = self.folder.replace if overwrite else self.folder.rename_new
+        numbers = range(len(staged))
+        if len(dict(staged)) == len(staged):  # else a name has come twice: the last one stays
+            numbers = numbers[::-1]
+        for number in numbers:
+            name, position = staged[number]
+            part = _part_name(self._first + number)
+            try:
+                rename(part, name)
+            except OSError as error:
+                with suppress(OSError):
+                    self.folder.remove(part)
+                lost(name, position, error)
+        self._let_go(len(staged))
 
     def drop(self, lost: Lost, error: OSError) -> None:
         """Give nothing its name."""
-        staged, self._staged = self._staged, []
+        staged, self.staged = self.staged, []
         for number in range(len(staged) - 1, -1, -1):
             name, position = staged[number]
             with suppress(OSError):
-                if self._staging is not None:
-                    self._staging.remove(name)
-                else:
-                    self.folder.remove(_part_name(self._first + number))
+                self.folder.remove(_part_name(self._first + number))
             lost(name, position, error)
-        if self._staging is not None:
-            self._remove_staging()
+        self._let_go(0)
 
-    def _replace(self, staging: Folder) -> bool:
-        """Have the folder beside this one take its place; False where this one isn't empty."""
-        assert self._above is not None
-        try:
-            self._above.replace(self._beside, self._name)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-            return False
-        staging.unlock()
-        self.folder.close()
-        self.folder = staging
-        return True
+    def _let_go(self, used: int) -> None:
+        """Let another one at it; what a killed process has left beyond what was used goes."""
+        if self._first == 0:
+            with suppress(OSError):  # mostly: there is none
+                while self.folder.stat(name := _part_name(used)):
+                    self.folder.remove(name)
+                    used += 1
+            self.folder.unlock()
+        self._first = -1
 
-    def _rename(
-        self, where: Folder, staged: list[tuple[bytes, int]], overwrite: bool, lost: Lost
-    ) -> None:
-        rename = where.replace if overwrite else where.rename_new
-        for number in range(len(staged) - 1, -1, -1):
-            name, position = staged[number]
-            here = _part_name(self._first + number) if where is self.folder else name
+    def move(self, there: Folder, overwrite: bool, lost: Lost) -> None:
+        """Have what is in this hidden folder in another one, which is there."""
+        staged, self.staged = self.staged, []
+        rename = self.folder.replace if overwrite else self.folder.rename_new
+        for name, position in dict(staged).items():
             try:
-                rename(here, name, self.folder)
+                rename(name, name, there)
             except OSError as error:
-                with suppress(OSError):
-                    where.remove(here)
                 lost(name, position, error)
 
-    def _remove_staging(self) -> None:
-        assert self._above is not None
-        with suppress(OSError):
-            self._above.remove_folder(self._beside)
+
+class NewFolder:
+    """A folder that isn't there yet, with all that is in it: made under another name.
+
+    :param above: the folder that it is to be in
+    :param name: what it is to be called
+    :param position: where its outcome stands
+    :raises OSError: it can't be made, or another one is at it (EEXIST)
+    """
+
+    def __init__(self, above: Folder, name: bytes, position: int) -> None:
+        self._above, self.name, self.position = above, name, position
+        self._beside = partial_names(name)[0]
+        try:
+            above.make_folder(self._beside)
+        except FileExistsError:
+            self._clear()
+            above.make_folder(self._beside)
+        self.folder = above.below([self._beside])
+        self.places: list[Place] = []
+        """it, and the folders in it"""
+        if not self.folder.lock() or not above.has(self._beside, self.folder):
+            self.folder.close()
+            raise FileExistsError(self._beside)
+
+    def appear(self) -> bool:
+        """Give it its name; False where there is something of that name by now."""
+        try:
+            self._above.replace(self._beside, self.name)
+        except OSError:
+            return False
+        self.folder.unlock()
+        for place in self.places:
+            place.hidden = False
+            place.staged.clear()
+        return True
+
+    def discard(self) -> None:
+        """Remove what there is of it."""
+        with suppress(OSError, FileTransferError):
+            Removal(self._above, self._beside).run()
+
+    def _clear(self) -> None:
+        """Remove what a killed process has left; not what one is at."""
+        with suppress(OSError, FileTransferError), self._above.below([self._beside]) as left:
+            if left.lock():
+                Removal(self._above, self._beside).run()

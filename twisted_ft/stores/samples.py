@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from twisted_ft.stores.interfaces import ISource, IStore
-from twisted_ft.wire.messages import Attributes
+from blake3 import blake3
+
+from twisted_ft.stores.interfaces import PLAIN, IPacker, ISource, IStore, IUnpacker, Packing
+from twisted_ft.wire.messages import Attributes, Described, Item, Outcome, Part, Whole
 
 SIZES = [0, 1, *(around + by for around in (1 << 16, 1 << 18, 1 << 20) for by in (-1, 0, 1))]
 """Bytes in a file: none, one, and about the limits of the pieces that are moved at once."""
@@ -91,3 +93,50 @@ def opened(store: IStore, path: bytes) -> Iterator[ISource]:
 def names_in(store: IStore, path: bytes = b"") -> list[bytes]:
     """The paths that a listing names."""
     return [entry.path for entry in store.entries(path)]
+
+
+# -- trees -----------------------------------------------------------------------------------
+
+
+def whole(name: bytes, content: bytes, mtime: int = TIME, mode: int = 0o640) -> Whole:
+    """A small file as it travels."""
+    return Whole(name, mtime, mode, content, blake3(content).digest())
+
+
+def file_described(
+    name: bytes, content: bytes, mtime: int = TIME, digest: bytes = b""
+) -> Described:
+    """A file that can be had."""
+    return Described(name, "file", len(content), mtime, 0o640, digest)
+
+
+def folder_described(name: bytes) -> Described:
+    """A folder that can be had."""
+    return Described(name, "directory", 0, TIME, 0o755)
+
+
+def packed(
+    packer: IPacker, folder: bytes, small: int, packing: Packing = PLAIN
+) -> dict[bytes, Item]:
+    """What is in a folder, by name; nothing comes twice."""
+    items = list(packer.items(folder, small, packing))
+    by_name = {item.name: item for item in items}
+    assert len(by_name) == len(items)
+    return by_name
+
+
+def unpacked(unpacker: IUnpacker, *parts: tuple[bytes, list[Item]]) -> list[str]:
+    """What became of each item: ``done``, ``held``, ``wanted``, ``declined``, or a failure's code.
+
+    Each failure has a text that is fit for a terminal.
+    """
+    said = [Part(folder, tuple(items)) for folder, items in parts]
+    outcomes, failures = unpacker.unpack(said)
+    assert len(outcomes) == sum(len(part.items) for part in said)
+    assert outcomes.count(Outcome.FAILED) == len(failures)
+    assert all(each.text.isprintable() for each in failures)
+    codes = iter(failures)
+    return [
+        next(codes).code if outcome == Outcome.FAILED else Outcome(outcome).name.lower()
+        for outcome in outcomes
+    ]

@@ -11,6 +11,8 @@ import os
 import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from errno import ENOTDIR
 from functools import partial
 
 from blake3 import blake3
@@ -29,7 +31,7 @@ from twisted_ft.stores.interfaces import ISource, IUnpacker
 from twisted_ft.stores.names import check_link_target, file_components
 from twisted_ft.stores.packing import below, digest_of
 from twisted_ft.stores.partial import already_exists, check_replaceable, replaceable
-from twisted_ft.stores.placing import Place
+from twisted_ft.stores.placing import NewFolder, Place
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import (
     Described,
@@ -39,10 +41,11 @@ from twisted_ft.wire.messages import (
     Outcome,
     Part,
     Settled,
+    Unsendable,
     Whole,
 )
 
-_MOST_OPEN = 128
+_MOST_OPEN = 256
 """Folders that are held open at once."""
 _MOST_NEW = 1 << 14
 """New folders that are remembered as such."""
@@ -69,19 +72,22 @@ class LocalUnpacker:
         self._root, self._open_folder, self._source = root, open_folder, source
         self._overwrite, self._durable = overwrite, durable
         self._places: OrderedDict[bytes, Place] = OrderedDict()
-        self._new: OrderedDict[bytes, bool] = OrderedDict()
-        """folders that this unpacker has made, and whether they are still empty"""
+        self._new: OrderedDict[bytes, None] = OrderedDict()
+        """folders that this unpacker has made, or found empty"""
+        self._hidden: list[NewFolder] = []
         self._changed: set[bytes] = set()
         """folders in which names have changed that aren't durable yet"""
         self._outcomes: list[Outcome] = []
         self._failures: dict[int, FileTransferError] = {}
+        self._unsynced: OSError | None = None
+        """why names couldn't be made durable"""
         self._mask = system.file_mode_mask()
         """permission bits that a new file doesn't get (umask(2))"""
         self._syncs_each = durable and not system.SYNCS_FILE_SYSTEMS
 
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
-        self._outcomes, self._failures = [], {}
+        self._outcomes, self._failures, self._unsynced = [], {}, None
         try:
             for part in parts:
                 self._take(part)
@@ -89,6 +95,8 @@ class LocalUnpacker:
             self._sync_names()
         finally:
             self.close()
+        if self._unsynced is not None:
+            raise failure_of(self._unsynced, b"") from self._unsynced
         failures = [Failing(each.code, each.text) for _, each in sorted(self._failures.items())]
         return self._outcomes, failures
 
@@ -134,7 +142,7 @@ class LocalUnpacker:
         if isinstance(item, Link):
             return self._link(place, item)
         if isinstance(item, Settled):
-            return self._settle(below(folder, item.name), item)
+            return self._settle(below(place.path, item.name), item)
         if not isinstance(item, Described):
             return Outcome.DECLINED
         if item.kind == "directory":
@@ -151,62 +159,86 @@ class LocalUnpacker:
                 self._publish()
                 self._sync_names()
                 self.close()
-            empty = self._new.get(path)
-            place = Place(
-                self._open_folder(path), path, self._open_folder, empty is not None, bool(empty)
-            )
+            place = Place(self._open_folder(path), path, path in self._new)
             self._places[path] = place
         return place
-
-    def _again(self, place: Place) -> Place:
-        """The folder that has the path of ``place`` by now."""
-        self._places.pop(place.path).close()
-        self._new.pop(place.path, None)
-        return self._place(place.path)
 
     def _take_root(self, folder: bytes, item: Item) -> Outcome:
         """The root of a tree: the store's own, or any folder in it, whose name is its path's."""
         if isinstance(item, Settled):
             return self._settle(folder, item)
+        if isinstance(item, Unsendable):
+            return Outcome.DECLINED
         if not isinstance(item, Described) or item.kind != "directory":
             raise NotADirectory(f"{shown(folder)}: the root of a tree is a folder")
         if folder:
             *above, name = file_components(folder)
             return self._make(self._place(b"/".join(above)), name)
         if os.path.isdir(self._root):
-            return Outcome.HELD
+            return self._held(self._place(folder).folder, folder)
         os.makedirs(self._root, exist_ok=True)
         self._note_new(folder)
         return Outcome.DONE
 
     def _make(self, place: Place, name: bytes) -> Outcome:
         """Have a folder."""
-        try:
+        path = below(place.path, name)
+        if not place.hidden and self._is_there(place, name):
+            if not place.folder.has_folder(name):
+                raise NotADirectory(f"{shown(path)}: a folder must be here, and this is none")
+            return self._held(self._place(path).folder, path)
+        if not place.hidden:
+            self._changed.add(place.path)
+        self._note_new(path)
+        if len(self._places) < _MOST_OPEN:
+            self._open_new(place, name, path)
+        else:
             place.folder.make_folder(name)
-        except FileExistsError:
-            if place.folder.has_folder(name):
-                return Outcome.HELD
-            path = shown(below(place.path, name))
-            raise NotADirectory(f"{path}: a folder must be here, and this is none") from None
-        self._note_filled(place)
-        self._note_new(below(place.path, name))
         return Outcome.DONE
 
+    def _open_new(self, place: Place, name: bytes, path: bytes) -> None:
+        """Make a folder that nobody sees yet, and have it open."""
+        if place.hidden:
+            place.folder.make_folder(name)
+            within = next(new for new in self._hidden if place in new.places)
+            folder = place.folder.below([name])
+        else:
+            try:
+                within = NewFolder(place.folder, name, len(self._outcomes))
+            except FileExistsError:  # another one is making it
+                place.folder.make_folder(name)
+                return
+            self._hidden.append(within)
+            folder = within.folder
+        self._places[path] = Place(folder, path, new=True, hidden=True)
+        within.places.append(self._places[path])
+
+    @staticmethod
+    def _is_there(place: Place, name: bytes) -> bool:
+        try:
+            place.folder.stat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _held(self, folder: Folder, path: bytes) -> Outcome:
+        """The outcome for a folder that is there: in one that is empty nothing can be in the way."""
+        if not folder.is_empty():
+            self._new.pop(path, None)
+            if path in self._places:
+                self._places[path].new = False
+            return Outcome.HELD
+        self._note_new(path)
+        return Outcome.EMPTY
+
     def _note_new(self, path: bytes) -> None:
-        self._new[path] = True
+        self._new[path] = None
         if len(self._new) > _MOST_NEW:
             self._new.popitem(last=False)
 
-    def _note_filled(self, place: Place) -> None:
-        """Something new is in a folder."""
-        self._changed.add(place.path)
-        if place.path in self._new:
-            self._new[place.path] = False
-
     def _settle(self, path: bytes, item: Settled) -> Outcome:
         """Give a folder its time and permissions, where it has others."""
-        if any(self._places.values()):
-            self._publish()
+        self._publish()
         folder = self._place(path).folder
         if not folder.settle(item.mode & 0o777, item.mtime):
             return Outcome.HELD
@@ -218,7 +250,6 @@ class LocalUnpacker:
     def _compare(self, place: Place, item: Described) -> Outcome:
         """Whether a file is here already."""
         if place.new:
-            self._note_filled(place)  # it may be soon, through others' doors
             return Outcome.WANTED
         try:
             standing = place.folder.stat(item.name)
@@ -257,13 +288,7 @@ class LocalUnpacker:
         if not place.new:
             self._check_free(place, item.name)
         exact = bool(item.mode & 0o777 & self._mask)
-        try:
-            place.write(item, len(self._outcomes), exact, self._syncs_each)
-        except FileNotFoundError:  # another one has filled the folder, which is a new one now
-            if place:
-                raise
-            place = self._again(place)
-            place.write(item, len(self._outcomes), exact, self._syncs_each)
+        place.write(item, len(self._outcomes), exact, self._syncs_each)
         return _DONE
 
     def _link(self, place: Place, item: Link) -> Outcome:
@@ -281,27 +306,61 @@ class LocalUnpacker:
 
     def _publish(self) -> None:
         """Sync what has been written, and give it its names."""
-        places = [place for place in self._places.values() if place]
-        if not places:
+        hidden, self._hidden = self._hidden, []
+        there = [place for place in self._places.values() if place.staged and not place.hidden]
+        if not hidden and not there:
             return
-
-        def lost(place: Place, name: bytes, position: int, error: OSError) -> None:
-            path = below(place.path, name)
-            failure = failure_of(error, path)
-            if isinstance(failure, AlreadyExists):
-                failure = already_exists(path)
-            self._outcomes[position] = Outcome.FAILED
-            self._fail(position, failure)
-
         try:
-            self._sync(places)
+            self._sync([*there, *(place for new in hidden for place in new.places)])
         except OSError as error:  # nobody knows what of it is on the disk (fsync(2))
-            for place in places:
-                place.drop(partial(lost, place), error)
+            self._drop(there, hidden, error)
             return
-        for place in places:
-            place.publish(self._overwrite, partial(lost, place))
-            self._note_filled(place)
+        for place in there:
+            place.publish(self._overwrite, partial(self._lost, place.path))
+            self._changed.add(place.path)
+        for new in hidden:
+            if not new.appear():
+                self._merge(new)
+
+    def _merge(self, new: NewFolder) -> None:
+        """Have what is in a new folder in one that has appeared under its name meanwhile."""
+        for place in new.places:
+            lost = partial(self._lost, place.path)
+            *above, name = place.path.split(b"/")
+            try:
+                with self._open_folder(b"/".join(above)) as folder, suppress(FileExistsError):
+                    folder.make_folder(name)
+                with self._open_folder(place.path) as there:
+                    place.move(there, self._overwrite, lost)
+            except (OSError, FileTransferError) as error:
+                cause = error if isinstance(error, OSError) else NotADirectoryError(ENOTDIR, "")
+                for name, position in place.staged:
+                    lost(name, position, cause)
+            self._new.pop(place.path, None)
+            self._changed.add(b"/".join(above))
+            self._places.pop(place.path).close()
+        new.discard()
+
+    def _drop(self, there: list[Place], hidden: list[NewFolder], error: OSError) -> None:
+        for place in there:
+            place.drop(partial(self._lost, place.path), error)
+        for new in hidden:
+            self._lost(new.places[0].path, b"", new.position, error)
+            for place in new.places:
+                for name, position in place.staged:
+                    self._lost(place.path, name, position, error)
+                self._new.pop(place.path, None)
+                self._places.pop(place.path).close()
+            new.discard()
+
+    def _lost(self, folder: bytes, name: bytes, position: int, error: OSError) -> None:
+        """Something hasn't got its name."""
+        path = below(folder, name)
+        failure = failure_of(error, path)
+        if isinstance(failure, AlreadyExists):
+            failure = already_exists(path)
+        self._outcomes[position] = Outcome.FAILED
+        self._fail(position, failure)
 
     def _sync(self, places: Iterable[Place]) -> None:
         """Have all that was written in some places on the disk, where it isn't already."""
@@ -314,11 +373,14 @@ class LocalUnpacker:
         changed, self._changed = self._changed, set()
         if not self._durable or not changed:
             return
-        if len(changed) > 1 and system.SYNCS_FILE_SYSTEMS:
-            self._sync(self._places.values())
-        else:
-            for path in changed:
-                self._place(path).folder.sync()
+        try:
+            if len(changed) > 1 and system.SYNCS_FILE_SYSTEMS:
+                self._sync(self._places.values())
+            else:
+                for path in changed:
+                    self._place(path).folder.sync()
+        except OSError as error:  # it concerns everything, and no single item
+            self._unsynced = error
 
 
 def _is_link_to(folder: Folder, name: bytes, target: bytes) -> bool:

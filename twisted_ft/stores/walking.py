@@ -12,7 +12,7 @@ from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
 from twisted_ft.stores.packing import below
 from twisted_ft.terminal import shown
-from twisted_ft.wire.messages import Described, Item, Part, Settled, Unsendable, Whole
+from twisted_ft.wire.messages import Described, Item, Part, Settled, Unsendable, Whole, shortened
 
 PARCEL_SIZE = 1 << 19
 """Bytes in a parcel, at most; fewer, where the other side takes fewer."""
@@ -74,7 +74,7 @@ class Load:
             self.gathered.append((folder, []))
             self.room -= len(folder) + 8
         self.room -= size_of(item)
-        if self.room < 0 or not self.items_left:
+        if (self.room < 0 and self.items_left < PARCEL_ITEMS) or not self.items_left:
             if not self.gathered[-1][1]:
                 self.gathered.pop()
             return False
@@ -100,6 +100,16 @@ def content_size(parts: Sequence[Part]) -> int:
     return sum(len(item.content) for part in parts for item in part.items if type(item) is Whole)
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to go through."""
+
+    item: Described
+    path: bytes
+    new: bool
+    """whether it is in one that is new to the receiver; then it hasn't been described, either"""
+
+
 class TreeWalk:
     """What is in a folder and in all below it, folder by folder.  Its calls block.
 
@@ -116,14 +126,12 @@ class TreeWalk:
     ) -> None:
         self._packer, self._base, self._manner = packer, base, manner
         self._room, self._chosen = room, chosen
-        self._pending: list[tuple[Settled, bytes, bool]] = []
-        """folders to go through, the next one last: what they are to be like, their path, and
-        whether they are known to be new to the receiver"""
-        self._folder = b""
-        self._end: Settled | None = None
+        self._pending: list[_Folder | End] = []
+        """folders to go through, and to end, the next one last"""
+        self._folder: _Folder | None = None
         self._small = 0
         self._items: Iterator[Item] | None = None
-        self._below: list[tuple[Settled, bytes, bool]] = []
+        self._below: list[_Folder] = []
         self._held_over: tuple[bytes, Item] | None = None
         self._asked_for: deque[tuple[bytes, Item | bytes]] = deque()
         self._new: set[bytes] = set()
@@ -147,6 +155,11 @@ class TreeWalk:
         """This is to be said, too."""
         self._asked_for.append((folder, item))
 
+    @property
+    def has_more(self) -> bool:
+        """Whether anything is left to say; asked while no thread is at it."""
+        return bool(self._held_over or self._asked_for or self._items or self._pending)
+
     # -- what to say -----------------------------------------------------------------------
 
     def root(self) -> Described:
@@ -157,7 +170,7 @@ class TreeWalk:
         item = self._packer.describe(self._base)
         if not isinstance(item, Described) or item.kind != "directory":
             raise NotADirectory(f"{shown(self._base)}: this is no folder; leave -r out")
-        self._pending = [(Settled(b"", item.mtime, item.mode), b"", False)]
+        self._pending = [_Folder(item, b"", new=False)]
         return msgspec.structs.replace(item, name=b"")
 
     def next_load(self) -> Load:
@@ -185,7 +198,7 @@ class TreeWalk:
             return self._add(load, folder, wanted)
         if self._items is not None:
             return self._go_on(load, self._items)
-        return self._enter()
+        return self._enter(load)
 
     def _add(self, load: Load, folder: bytes, item: Item) -> bool:
         if load.add(folder, item):
@@ -193,49 +206,68 @@ class TreeWalk:
         self._held_over = (folder, item)
         return False
 
-    def _enter(self) -> bool:
-        """Begin the next folder; False where there is none."""
-        while self._pending:
-            end, folder, new = self._pending.pop()
-            if folder in self._barred:
-                self._barred.discard(folder)
-                continue
-            new = new or folder in self._new
-            self._new.discard(folder)
-            self._folder, self._end = folder, end
-            self._small = self._manner.small if new and not self._manner.ask else 0
-            packing = self._manner.packing
-            self._items = self._packer.items(below(self._base, folder), self._small, packing)
+    def _enter(self, load: Load) -> bool:
+        """Begin the next folder, or end one; False where the parcel is full, or nothing is left."""
+        if not self._pending:
+            return False
+        following = self._pending.pop()
+        if not isinstance(following, _Folder):
+            if self._manner.says_ends:
+                return self._add(load, *following)
+            load.ends.append(following)
             return True
-        return False
+        path = following.path
+        if path in self._barred:
+            self._barred.discard(path)
+            return True
+        is_new = following.new or path in self._new
+        self._new.discard(path)
+        self._folder = following
+        self._small = self._manner.small if is_new and not self._manner.ask else 0
+        packing = self._manner.packing
+        try:
+            self._items = self._packer.items(below(self._base, path), self._small, packing)
+        except FileTransferError as error:
+            self._items = _failing(error)
+        if following.new:
+            return self._add(load, path.rpartition(b"/")[0], following.item)
+        return True
 
     def _go_on(self, load: Load, items: Iterator[Item]) -> bool:
         """Add what comes next in the folder, up to its end."""
-        folder, chosen = self._folder, self._chosen
+        assert self._folder is not None
+        folder, chosen, is_new = self._folder.path, self._chosen, self._small > 0
         try:
             for item in items:
                 if chosen is not None and not chosen(folder, item):
                     continue
                 if isinstance(item, Described) and item.kind == "directory":
-                    end = Settled(item.name, item.mtime, item.mode)
-                    self._below.append((end, below(folder, item.name), self._small > 0))
+                    self._below.append(_Folder(item, below(folder, item.name), is_new))
+                    if is_new:
+                        continue  # it is described when it is gone into
                 if not load.add(folder, item):
                     self._held_over = (folder, item)
                     return False
         except FileTransferError as error:
+            if not folder:
+                raise
             above, _, name = folder.rpartition(b"/")
             if not isinstance(error, NotFound):  # else it is gone since
-                self.say(above, Unsendable(name, error.code, error.text))
-        return self._leave(load, folder)
+                self.say(above, Unsendable(name, error.code, shortened(error.text)))
+        self._leave(self._folder)
+        return True
 
-    def _leave(self, load: Load, folder: bytes) -> bool:
-        """All of this folder has been said; those in it are next."""
+    def _leave(self, folder: _Folder) -> None:
+        """What is in this folder has been said; those in it are next, and then it ends."""
+        item = folder.item
+        above, _, name = folder.path.rpartition(b"/")
         self._items = None
+        self._pending.append((above, Settled(name, item.mtime, item.mode)))
         self._pending.extend(reversed(self._below))
         self._below = []
-        assert self._end is not None
-        above = folder.rpartition(b"/")[0]
-        if self._manner.says_ends:
-            return self._add(load, above, self._end)
-        load.ends.append((above, self._end))
-        return True
+
+
+def _failing(error: FileTransferError) -> Iterator[Item]:
+    """What is in a folder that can't be read."""
+    raise error
+    yield

@@ -22,6 +22,7 @@ from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
+    TEXT_LIMIT,
     End,
     Failing,
     Fetch,
@@ -30,6 +31,7 @@ from twisted_ft.wire.messages import (
     Part,
     Receipts,
     Refuse,
+    shortened,
 )
 
 HIGH_WATER = 8
@@ -39,6 +41,12 @@ LOW_WATER = 4
 """Parcels from which on it is read again."""
 GROUP = 4
 """Parcels that are unpacked, and synced, together, at most."""
+
+
+_ROOM = 64
+"""Bytes that Receipts have beside their outcomes and failures, at most."""
+_FAILING_SIZE = 8
+"""Quarters of the bytes that a failure has beside its text, mostly."""
 
 
 class Unpacked(Protocol):
@@ -158,8 +166,16 @@ class TreeReceiving:
                 self._refuse(parcel, as_error(Failure()))
                 continue
             with suppress(FileTransferError):  # the connection may have ended
-                self._protocol.say(Receipts(parcel.exchange, own, tuple(reasons)))
+                self._protocol.say(Receipts(parcel.exchange, own, self._fitting(own, reasons)))
             self._protocol.leave(parcel.exchange)
+
+    def _fitting(self, outcomes: bytes, failures: Sequence[Failing]) -> tuple[Failing, ...]:
+        """The failures, with texts that have room in one message together."""
+        if not failures:
+            return ()
+        room = self._protocol.conversation.peer_limits.message - len(outcomes) - _ROOM
+        most = min(TEXT_LIMIT, max(4, room // len(failures) // 4 - _FAILING_SIZE))
+        return tuple(Failing(each.code, shortened(each.text, most)) for each in failures)
 
     async def _unpack_own(self) -> None:
         own, self._own = self._own, []

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError, ProtocolError, error_for
@@ -122,6 +122,7 @@ class TreeSending:
         self._over = False
         self._failure: FileTransferError | None = None
         self._news: Deferred[None] | None = None
+        self._acquiring: Deferred[DeferredSemaphore] | None = None
         self._root_outcome: Outcome | None = None
         self.count = 0
         """items, so far, without the tree's root"""
@@ -144,6 +145,8 @@ class TreeSending:
         """End it with ``error``."""
         if self._failure is None:
             self._failure = error
+        if self._acquiring is not None:
+            self._acquiring.cancel()
         self._wake()
 
     def say_too(self, folder: bytes, item: Item) -> None:
@@ -176,6 +179,8 @@ class TreeSending:
                     await self._make_room()
                     filling = self._protocol.in_thread(self._walk.next_load)
                     await self._say(load)
+                elif self._walk.has_more:  # said while a thread found nothing
+                    filling = self._protocol.in_thread(self._walk.next_load)
                 elif self._under_way or self._held:
                     await self._wait()
                     filling = self._protocol.in_thread(self._walk.next_load)
@@ -196,9 +201,8 @@ class TreeSending:
     async def _say(self, load: Load) -> None:
         parts = load.parts()
         if parts:
-            await self._window.acquire()
-            await self._places.acquire()
-            self._check()
+            await self._acquire(self._window)
+            await self._acquire(self._places)
             shipment = Shipment(self, parts)
             self._under_way.add(shipment)
             number = shipment.number = self._protocol.open(shipment)
@@ -208,6 +212,18 @@ class TreeSending:
         if load.ends:
             self._watcher.listed(load.ends)
         await self._protocol.pace(self._limit, content_size(parts))
+
+    async def _acquire(self, semaphore: DeferredSemaphore) -> None:
+        """Wait for room for one more parcel; where it all ends meanwhile, for its failure."""
+        self._check()
+        self._acquiring = semaphore.acquire()
+        try:
+            await self._acquiring
+        except CancelledError:
+            self._check()
+            raise
+        finally:
+            self._acquiring = None
 
     async def _wait(self) -> None:
         """Wait until something is heard."""
@@ -231,9 +247,15 @@ class TreeSending:
         """A parcel has its Receipts; where it comes too late, nobody is told."""
         self._protocol.leave(shipment.number)
         if self._over:
+            self._places.release()
             return
         items = sum(len(part.items) for part in shipment.parts)
-        if len(outcomes) != items or outcomes.count(Outcome.FAILED) != len(failures):
+        if (
+            len(outcomes) != items
+            or outcomes.count(Outcome.FAILED) != len(failures)
+            or max(outcomes, default=0) > max(Outcome)
+            or (self._root_outcome is None and outcomes[0] == Outcome.WANTED)
+        ):
             error = ProtocolError("the receipts are for other things than were sent")
             self._protocol.end(error)
             self.fail(error)
@@ -257,7 +279,7 @@ class TreeSending:
         self.count = 0
         if failures:
             self.fail(error_for(failures[0].code, failures[0].text))
-        elif self._root_outcome is Outcome.DONE:
+        elif self._root_outcome in (Outcome.DONE, Outcome.EMPTY):
             self._walk.is_new(b"")
         elif self._root_outcome is Outcome.DECLINED:
             self._walk.bar(b"")
@@ -274,7 +296,7 @@ class TreeSending:
     def _learn_item(self, folder: bytes, item: Described, outcome: int) -> None:
         if item.kind == "directory":
             path = below(folder, item.name)
-            if outcome == Outcome.DONE:
+            if outcome in (Outcome.DONE, Outcome.EMPTY):
                 self._walk.is_new(path)
             elif outcome in (Outcome.DECLINED, Outcome.FAILED):
                 self._walk.bar(path)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from twisted_ft.errors import Forbidden, NotFound
+from twisted_ft.errors import Forbidden, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.tree import walk
 from twisted_ft.terminal import shown
@@ -21,7 +21,7 @@ _Key = tuple[list[bytes], bytes]
 
 
 async def local_entries(runtime: Runtime, store: IStore) -> AsyncIterator[tuple[bytes, Entry]]:
-    """The entries of a local tree, each with its path from the root; none where it isn't there."""
+    """The entries of a local tree, each with its path from the root."""
     entries = walk(store, b"")
     while batch := await runtime.in_thread(_some, entries):
         for entry in batch:
@@ -36,21 +36,26 @@ async def no_entries() -> AsyncIterator[tuple[bytes, Entry]]:
 
 def _some(entries: Iterator[Entry]) -> list[Entry]:
     """The next entries.  Blocks."""
-    try:
-        return list(islice(entries, _BATCH))
-    except NotFound:
-        return []
+    return list(islice(entries, _BATCH))
 
 
-async def remote_entries(mover: Mover, root: bytes) -> AsyncIterator[tuple[bytes, Entry]]:
-    """The entries of a tree on the server, as ``local_entries``."""
+async def remote_entries(
+    mover: Mover, root: bytes, may_be_missing: bool
+) -> AsyncIterator[tuple[bytes, Entry]]:
+    """The entries of a tree on the server, as ``local_entries``.
+
+    :param may_be_missing: where it isn't there, it has no entries; else that is a failure
+    """
     walking = mover.walk(root)
     before = len(root) + 1 if root else 0
     try:
         async for entry in walking:
+            if entry.path == root:
+                raise NotADirectory(f"{shown(root)}: this is no folder; leave -r out")
             yield entry.path[before:], entry
     except NotFound:
-        return
+        if not may_be_missing:
+            raise
     finally:
         await walking.close()
 

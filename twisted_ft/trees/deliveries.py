@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
@@ -66,7 +66,7 @@ class Deliveries:
         self.any_failed = False
         self._crowded: list[Deferred[None]] = []
         self._main: Deferred[None] | None = None
-        self._over = False
+        self._over = self._closed = False
         self._failure: FileTransferError | None = None
 
     def __aiter__(self) -> Deliveries:
@@ -110,8 +110,8 @@ class Deliveries:
         await self._waiting
 
     def _make_room(self) -> None:
-        """Let the work go on, where it waits for results to be taken."""
-        if self._crowded and len(self._results) < MOST_RESULTS:
+        """Let the work go on, where it waits for results to be taken, or end."""
+        if self._over or len(self._results) < MOST_RESULTS:
             crowded, self._crowded = self._crowded, []
             for each in crowded:
                 each.callback(None)
@@ -119,8 +119,10 @@ class Deliveries:
     async def close(self) -> None:
         """Call off what is under way; what has arrived is kept.  May be called more than once."""
         over, self._over = self._over, True
+        self._closed = True
         if self._main is not None and not over:
             self._main.cancel()
+        self._make_room()
         for each in list(self._under_way):
             each.cancel()
 
@@ -130,7 +132,7 @@ class Deliveries:
 
     def _stop(self, error: FileTransferError) -> None:
         """Nothing more can be had: what is under way ends without a result."""
-        if self._failure is None and not isinstance(error, Cancelled):
+        if self._failure is None and not self._closed:
             self._failure = error
         if self._main is not None and not self._over:
             self._main.cancel()
@@ -143,7 +145,7 @@ class Deliveries:
 
     def _failed(self, reason: Failure) -> None:
         self._over = True
-        if self._failure is None and not reason.check(CancelledError, Cancelled):
+        if self._failure is None and not self._closed:
             self._failure = as_error(reason)
         self._wake()
 
@@ -156,7 +158,7 @@ class Deliveries:
 
     async def room(self) -> None:
         """Wait until results have been taken, where there are many."""
-        if len(self._results) >= MOST_RESULTS:
+        if len(self._results) >= MOST_RESULTS and not self._over:
             crowded: Deferred[None] = Deferred()
             self._crowded.append(crowded)
             await crowded
@@ -189,6 +191,10 @@ class Deliveries:
         :param ended: is told when it is there, or never will be
         """
         await self._places.acquire()
+        if self._over:
+            self._places.release()
+            ended()
+            return
         position = 0
 
         def moves(moved: Moved) -> None:
@@ -198,13 +204,13 @@ class Deliveries:
 
         def over(result: Delivery | Failure) -> None:
             self._under_way.discard(work)
-            ended_one, self._ended = self._ended, None
-            if ended_one is not None:
-                ended_one.callback(None)
-            self._places.release()
             self.tally.ended(1, size - position)
             self._take(path, size, result)
             ended()
+            self._places.release()
+            ended_one, self._ended = self._ended, None
+            if ended_one is not None:
+                ended_one.callback(None)
 
         work = begin(moves)
         self._under_way.add(work)
@@ -215,8 +221,10 @@ class Deliveries:
             self.add([replace(result, path=path)])
             return
         error = as_error(result)
-        if isinstance(error, (ConnectionFailed, Cancelled)):
+        if isinstance(error, ConnectionFailed):
             self._stop(error)
+        elif self._closed and isinstance(error, Cancelled):
+            self._wake()
         else:
             self.add([failed(path, size, error)])
 

@@ -47,6 +47,7 @@ class Download:
             deliveries.tally,
             self._settling,
             mover.runtime.now,
+            *([options.leaves_out] if options.filters else []),
         )
         self._receiving = TreeReceiving(
             mover.protocol,
@@ -58,14 +59,19 @@ class Download:
         self._is_new: bool | None = None
 
     async def run(self) -> None:
-        """Receive it all, but for large files that are still under way at the end."""
+        """Receive it all; at the end the folders with large files get their time, too."""
         await self._mover.fetch_tree(self._path, self._manner, self._receiving)
+        await self._receiving.idle()
+        self._deliveries.add(self._results.never_came())
+        await self._deliveries.all_ended()
         await self._receiving.idle()
 
     def _choose(self, part: Part) -> Sequence[bool] | None:
         """All that is wanted; a folder is settled when everything in it has arrived."""
         chosen = self._options.chosen
         if chosen is not None:
+            if part.folder and not self._options.takes_all_of(part.folder, True):
+                return [False] * len(part.items)
             return [
                 not isinstance(item, Settled) and chosen(part.folder, item) for item in part.items
             ]
@@ -124,7 +130,7 @@ def download(mover: Mover, path: bytes, place: str, wanted: TreeOptions | None) 
     async def difference() -> Comparison:
         there = await mover.runtime.in_thread(os.path.isdir, place)
         ours = local_entries(mover.runtime, store) if there else no_entries()
-        return await compare(remote_entries(mover, root), ours, options)
+        return await compare(remote_entries(mover, root, False), ours, options)
 
     async def remove(path: bytes) -> None:
         await mover.runtime.in_thread(store.remove, path, True)

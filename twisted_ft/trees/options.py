@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from twisted_ft.stores.interfaces import Packing
 from twisted_ft.stores.packing import below
 from twisted_ft.stores.walking import Chosen, Manner
-from twisted_ft.wire.messages import Described, Item, Settled
+from twisted_ft.wire.messages import Described, Item, Settled, Unsendable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -86,6 +87,14 @@ class TreeOptions:
                 return False
         return self.takes(path, is_folder)
 
+    def leaves_out(self, folder: bytes, item: Item) -> bool:
+        """Whether an item isn't to go, nor to be named; of one that can't be read nobody knows
+        whether it is a folder."""
+        path = below(folder, item.name)
+        if isinstance(item, Unsendable):
+            return not (self.takes_all_of(path, False) and self.takes_all_of(path, True))
+        return not self.takes_all_of(path, False)
+
     def _chosen(self, folder: bytes, item: Item) -> bool:
         is_folder = isinstance(item, Settled) or (
             isinstance(item, Described) and item.kind == "directory"
@@ -99,4 +108,7 @@ def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:
         return None
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(patterns)
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except re.error as error:
+        raise ValueError(f"a pattern that can't be read: {error}") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import NotAFile, error_for
+from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
 from twisted_ft.stores.packing import below
 from twisted_ft.terminal import shown
 from twisted_ft.trees.deliveries import Tally, failed
@@ -45,6 +45,7 @@ class Results:
     :param place: where the tree goes, with what stands between it and a name in it
     :param small: bytes in a file that comes in a parcel, at most
     :param now: the time, in seconds
+    :param leaves_out: whether something that was declined isn't even to be named
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Results:
         tally: Tally,
         settling: Settling,
         now: Callable[[], float],
+        leaves_out: Callable[[bytes, Item], bool] = lambda _folder, _item: False,
     ) -> None:
         self._place, self._small = place, small
         self._tally, self._settling, self._now = tally, settling, now
+        self._leaves_out = leaves_out
         self._last = now()
         self._awaited: set[bytes] = set()
         """small files that are wanted and haven't come"""
@@ -87,6 +90,15 @@ class Results:
             self._part(part, own, reasons, seconds, results, large)
             self._settling.end(part.folder, count)
         return results, large
+
+    def never_came(self) -> list[Delivery]:
+        """The result of each small file that was wanted, and hasn't come by the end."""
+        awaited, self._awaited = self._awaited, set()
+        text = "it was described, and then it didn't come; try again"
+        return [
+            failed(self._place + os.fsdecode(path), 0, SourceChanged(f"{shown(path)}: {text}"))
+            for path in awaited
+        ]
 
     def _part(
         self,
@@ -150,15 +162,26 @@ class Results:
         """What is no small file that has arrived."""
         path = before + os.fsdecode(item.name)
         if isinstance(item, Described) and item.kind == "directory":
-            if outcome not in (_DONE, _HELD):
+            if outcome not in (_DONE, _HELD, Outcome.EMPTY):
                 self._settling.drop_folder(folder, item.name)
+            elif item.name:
+                self._settling.end_folder(folder, item.name)
             if reason is not None:
                 results.append(failed(path, 0, error_for(reason.code, reason.text)))
         elif isinstance(item, Described) and item.kind == "file":
             self._file(folder, item, outcome, reason, path, results, large)
+        elif outcome == Outcome.DECLINED and self._leaves_out(folder, item):
+            return
         elif reason is not None:
             self._arrived(folder, item)
             results.append(failed(path, _size(item), error_for(reason.code, reason.text)))
+        elif isinstance(item, Whole):
+            self._arrived(folder, item)
+            if outcome == _HELD:
+                results.append(Delivery(path, len(item.content), 0, 0, None, 0.0, "skipped"))
+            else:
+                text = f"{shown(below(folder, item.name))}: the other side hasn't taken it"
+                results.append(failed(path, len(item.content), Unsupported(text)))
         elif isinstance(item, Unsendable):
             self._arrived(folder, item)
             results.append(failed(path, 0, error_for(item.code, item.text)))

@@ -24,8 +24,14 @@ class Settling:
 
     def begin_folder(self, above: bytes, name: bytes) -> None:
         """A folder is on its way."""
-        self._open.add(below(above, name))
+        path = below(above, name)
+        self._open.add(path)
+        self._counts[path] += 1
         self._counts[above] += 1
+
+    def end_folder(self, above: bytes, name: bytes) -> None:
+        """It is there, with or without what is in it."""
+        self.end(below(above, name))
 
     def drop_folder(self, above: bytes, name: bytes) -> None:
         """It can't be had, or isn't wanted."""
@@ -33,6 +39,7 @@ class Settling:
         if path in self._open:
             self._open.discard(path)
             self._counts.pop(path, None)
+            self._ends.pop(path, None)
             self.end(above)
 
     def begin(self, folder: bytes, count: int = 1) -> None:

@@ -108,7 +108,7 @@ def upload(mover: Mover, place: str, path: bytes, wanted: TreeOptions | None) ->
 
     async def difference() -> Comparison:
         ours = local_entries(mover.runtime, store)
-        return await compare(ours, remote_entries(mover, root), options)
+        return await compare(ours, remote_entries(mover, root, True), options)
 
     async def remove(path: bytes) -> None:
         await mover.remove(below(root, path), True)

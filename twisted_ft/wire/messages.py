@@ -271,7 +271,7 @@ class Outcome(IntEnum):
     """What became of an item: a byte in Receipts."""
 
     DONE = 0
-    """it is verified, durable and in its place; a folder: it is new, and so it is empty"""
+    """it is verified, durable and in its place; a folder: it is new"""
     HELD = 1
     """the receiver has it already"""
     WANTED = 2
@@ -280,6 +280,8 @@ class Outcome(IntEnum):
     """it can't be had; the reason is the next of those in Receipts"""
     DECLINED = 4
     """the receiver doesn't want it, nor what is in it"""
+    EMPTY = 5
+    """of a folder: it was there, and nothing is in it"""
 
 
 class Failing(_Array, frozen=True):
@@ -406,7 +408,10 @@ def sayable(message: M) -> M:
     """
     if not isinstance(message, (Refuse, Abort)):
         return message
-    text = message.text.encode(errors="backslashreplace").decode()
-    if len(text) > TEXT_LIMIT:
-        text = text[: TEXT_LIMIT - 3] + "..."
-    return msgspec.structs.replace(message, text=text)
+    return msgspec.structs.replace(message, text=shortened(message.text))
+
+
+def shortened(text: str, most: int = TEXT_LIMIT) -> str:
+    """``text`` with ``most`` characters at most, all of them Unicode."""
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= most else text[: most - 3] + "..."
