@@ -95,7 +95,7 @@ class TreeReport:
                 seconds=round(seconds, 6),
                 status="failed" if status else "done",
             )
-        elif not self._options.quiet:
+        elif not self._options.quiet and (failure is None or self._counts):
             print(self._sentence(seconds), flush=True)
         return status
 

@@ -24,6 +24,7 @@ from twisted_ft.errors import (
     Corrupt,
     FileTransferError,
     NotADirectory,
+    NotFound,
 )
 from twisted_ft.stores import system
 from twisted_ft.stores.folder import Folder, failure_of
@@ -173,7 +174,14 @@ class LocalUnpacker:
             raise NotADirectory(f"{shown(folder)}: the root of a tree is a folder")
         if folder:
             *above, name = file_components(folder)
-            return self._make(self._place(b"/".join(above)), name)
+            try:
+                place = self._place(b"/".join(above))
+            except FileNotFoundError:
+                missing = shown(b"/".join(above))
+                raise NotFound(
+                    f"{shown(folder)}: there is no folder {missing} to make it in; make that first"
+                ) from None
+            return self._make(place, name)
         if os.path.isdir(self._root):
             return self._held(self._place(folder).folder, folder)
         os.makedirs(self._root, exist_ok=True)
@@ -222,7 +230,7 @@ class LocalUnpacker:
         return True
 
     def _held(self, folder: Folder, path: bytes) -> Outcome:
-        """The outcome for a folder that is there: in one that is empty nothing can be in the way."""
+        """The outcome for a folder that is there; in an empty one nothing can be in the way."""
         if not folder.is_empty():
             self._new.pop(path, None)
             if path in self._places:
