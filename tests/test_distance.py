@@ -67,6 +67,39 @@ def test_a_long_listing_costs_a_round_trip_for_each_two_messages_at_most() -> No
     assert trips_of(network, client.list()) < messages + 5
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("direction", ["get", "put"])
+def test_a_thousand_small_files_cost_no_more_than_a_second(
+    tmp_path: Path, direction: str, known: bool
+) -> None:
+    """Whether the receiver has their folders or not: files don't wait for each other."""
+    network = MemoryNetwork()
+    names = [f"{folder}/{number:03}" for folder in "abcdefghij" for number in range(100)]
+    for name in names:
+        (tmp_path / "here" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "here" / name).write_bytes(name.encode())
+    store = MemoryStore({f"t/{name}".encode(): name.encode() for name in names})
+    if direction == "put":
+        store = MemoryStore(folders=[f"t/{folder}".encode() for folder in "abcdefghij" if known])
+    client = far_away(FileTransferFactory(store, writable=True, runtime=network.runtime), network)
+    target = tmp_path / ("new" if direction == "get" else "here")
+    for folder in "abcdefghij" if known else "":
+        (target / folder).mkdir(parents=True, exist_ok=True)
+
+    async def moved() -> int:
+        move = client.get_tree if direction == "get" else None
+        deliveries = move("t", target) if move else client.put_tree(target, "t")
+        return len([each async for each in deliveries if each.status == "done"])
+
+    before = network.clock.seconds()
+    assert network.run(moved(), seconds=1000) == len(names)
+    assert network.clock.seconds() - before < 1
+    if direction == "get":
+        assert all((target / name).read_text() == name for name in names)
+    else:
+        assert len(store.files) == len(names)
+
+
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_who_hangs_up_is_heard_at_the_other_end(side: str) -> None:
     network = MemoryNetwork()

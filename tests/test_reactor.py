@@ -64,9 +64,9 @@ class ThreadsNoted:
         self.note()
         return SourceNoted(self, self._inner.source(path))
 
-    def sink(self, file: Attributes, overwrite: bool) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         self.note()
-        return SinkNoted(self, self._inner.sink(file, overwrite))
+        return SinkNoted(self, self._inner.sink(file, overwrite, durable))
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         self.note()

@@ -134,7 +134,7 @@ class FileTransferFactory(ServerFactory):
         elif isinstance(message, Fetch):
             watcher = SentTree(self._journal, protocol, message.path)
             fetch = AnsweringFetch(protocol, message).answer(self.store, watcher)
-            self._journal.follow(protocol, "sent", message.path, fetch, "{count} files and folders")
+            self._journal.follow(protocol, "sent", message.path, fetch, "{count} items")
         elif isinstance(message, Parcel):
             self._unpack(protocol, message)
         else:

@@ -3,6 +3,7 @@
 ``test_killed.py`` does some of this in small.  By hand, with figures, in full::
 
     python tests/processes/endurance.py killed FOLDER     # 1 GiB, 20 kills, each way, each victim
+    python tests/processes/endurance.py trees FOLDER      # 20,000 files, 50 kills, in the same ways
     python tests/processes/endurance.py memory FOLDER     # 10 GiB, each way
 
 FOLDER is made, and removed at the end.
@@ -11,13 +12,16 @@ FOLDER is made, and removed at the end.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +178,175 @@ def random_points(kills: int, seed: int) -> list[float]:
     return [*sorted(chance.random() for _ in range(kills - 1)), 1.0]
 
 
+class Meter(threading.Thread):
+    """Stands before a server, and counts what crosses in either direction."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.server = 0
+        """the port of the server"""
+        self.counts = {"get": 0, "put": 0}
+        """bytes that went to the client, and to the server"""
+
+    def run(self) -> None:
+        """Take connections, until ``close``."""
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.server))
+            except OSError:
+                near.close()
+                continue
+            threading.Thread(target=self._join, args=(near, far), daemon=True).start()
+
+    def _join(self, near: socket.socket, far: socket.socket) -> None:
+        """Pass on what comes, both ways, until either end is gone."""
+        with near, far:
+            back = threading.Thread(target=self._pass_on, args=(far, near, "get"), daemon=True)
+            back.start()
+            self._pass_on(near, far, "put")
+            back.join()
+
+    def _pass_on(self, here: socket.socket, there: socket.socket, way: str) -> None:
+        with suppress(OSError):
+            while piece := here.recv(1 << 16):
+                there.sendall(piece)
+                self.counts[way] += len(piece)
+        for each in (here, there):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.join()
+
+
+class TreeTrial:
+    """A tree of small files that is moved until it is there, and what happens to it.
+
+    :param folder: an empty folder
+    :param direction: ``get`` or ``put``
+    :param victim: who is killed, ``client`` or ``server``
+    :param files: how many, each of up to 60 kB; and some larger ones beside them
+    :param rate: bytes a second, as ``--limit-rate`` takes it
+    """
+
+    def __init__(self, folder: Path, direction: str, victim: str, files: int, rate: str) -> None:
+        self._direction, self._victim, self._rate = direction, victim, rate
+        self._served, self._local = folder / "served", folder / "local"
+        ends = (self._served, self._local) if direction == "get" else (self._local, self._served)
+        self._source, self._into = (each / "tree" for each in ends)
+        for each in ends:
+            each.mkdir()
+        self._files, self._size = files, _grow(self._source, files)
+        self._server = Server(self._served, "--writable")
+        self._meter = Meter()
+        self._meter.server = self._server.port
+        self._meter.start()
+        self.runs = self.kills = 0
+
+    def run(self, points: list[float]) -> None:
+        """Run, and kill when so much (0 to 1) of the files is there; at last without a kill."""
+        try:
+            for point in points:
+                self._once(point)
+            outcome(self._start()).ok()
+        finally:
+            self._meter.close()
+            self._server.kill()
+
+    @property
+    def beyond(self) -> int:
+        """Bytes that crossed beyond the tree, and what is said of each file in each run."""
+        return self._meter.counts[self._direction] - self._size - self._files * self.runs * 160
+
+    def check(self) -> None:
+        """What must hold."""
+        assert _tree(self._into) == _tree(self._source)
+        assert [each.name for each in self._into.parent.iterdir()] == ["tree"]
+        assert self.beyond <= SLACK * max(1, self.kills), (self.beyond, self.kills)
+
+    def _start(self) -> subprocess.Popen[str]:
+        self.runs += 1
+        url = f"ft://127.0.0.1:{self._meter.port}/"
+        ends: list[str | Path] = [self._source, url]
+        if self._direction == "get":
+            ends = [url + "tree", self._into.parent]
+        return start_ft(self._direction, "-rq", "--limit-rate", self._rate, *ends)
+
+    def _once(self, point: float) -> None:
+        goal = point * self._files
+        process = self._start()
+        wait_until(lambda: process.poll() is not None or _count(self._into) >= goal, 600)
+        self.kills += process.poll() is None
+        if self._victim == "client":
+            process.kill()
+            outcome(process)
+        else:
+            self._server.kill()
+            outcome(process)
+            self._server = Server(self._served, "--writable")
+            self._meter.server = self._server.port
+
+
+def _grow(root: Path, files: int) -> int:
+    """Make a tree; its bytes."""
+    noise = random.Random(files)
+    total = 0
+    for number in range(files):
+        folder = root / f"{number % 7}" / f"{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        size = noise.choice((0, 300, 3_000, 60_000)) if number % 500 else 700_000
+        (folder / f"{number}").write_bytes(noise.randbytes(size))
+        total += size
+    return total
+
+
+def _count(root: Path) -> int:
+    """Files that have their names."""
+    try:
+        return sum(not each.startswith(".") for _, _, names in os.walk(root) for each in names)
+    except FileNotFoundError:
+        return 0
+
+
+def _tree(root: Path) -> dict[str, tuple[int, int, bytes | None]]:
+    """What is below a folder, whatever its name: its time and permissions, and its content."""
+    return {
+        str(each.relative_to(root)): (
+            each.stat().st_mtime_ns,
+            each.stat().st_mode,
+            each.read_bytes() if each.is_file() else None,
+        )
+        for each in root.rglob("*")
+    }
+
+
+def try_killing_trees(folder: Path, files: int, kills: int, rate: str, seed: int) -> None:
+    """Each direction and victim, with figures."""
+    for direction in DIRECTIONS:
+        for victim in VICTIMS:
+            began = time.monotonic()
+            here = folder / f"{direction}-{victim}"
+            here.mkdir()
+            _say(
+                f"{direction} -r of {files} files, the {victim} killed {kills} times, seed {seed}:"
+            )
+            trial = TreeTrial(here, direction, victim, files, rate)
+            trial.run(random_points(kills, seed)[:-1])
+            _say(f"  {trial.kills} of them in time; {trial.beyond} bytes beyond the tree")
+            trial.check()
+            _say(f"  right; {time.monotonic() - began:.0f} s")
+            shutil.rmtree(here)
+
+
 def _peak(pid: int) -> int:
     """The most memory, in KiB, that a process has had resident (VmHWM in proc(5))."""
     match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
@@ -237,17 +410,21 @@ def try_memory(folder: Path, size: int) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("what", choices=["killed", "memory"])
+    parser.add_argument("what", choices=["killed", "trees", "memory"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mebibytes", type=int, help="size of the file")
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--files", type=int, default=20_000, help="files in the tree")
+    parser.add_argument("--kills", type=int, help="20; of a tree 50")
     parser.add_argument("--rate", default="400M")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
     if given.what == "killed":
         size = (given.mebibytes or 1024) << 20
-        try_killing(given.folder, size, given.kills, given.rate, given.seed)
+        try_killing(given.folder, size, given.kills or 20, given.rate, given.seed)
+    elif given.what == "trees":
+        kills = (given.kills or 50) + 1
+        try_killing_trees(given.folder, given.files, kills, given.rate, given.seed)
     else:
         try_memory(given.folder, (given.mebibytes or 10240) << 20)
     shutil.rmtree(given.folder)

@@ -63,3 +63,32 @@ def test_at_the_server(tmp_path: Path, small_disk: Path) -> None:
         line = ft("put", "--json", tmp_path / "a", server.url()).ok().line
         assert (line["resumed_from"], line["sent"]) == (kept, len(CONTENT) - kept)
     assert (small_disk / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("direction", ["get", "put"])
+def test_a_tree(tmp_path: Path, small_disk: Path, direction: str) -> None:
+    """What has no room is named, file by file; the rest is there, and all of it later."""
+    source, target = tmp_path / "source" / "tree", small_disk / "tree"
+    source.mkdir(parents=True)
+    for number in range(300):
+        (source / f"{number:03}").write_bytes(CONTENT[number : number + 20_000])
+    ballast = _fill(small_disk)
+    root = source.parent if direction == "get" else small_disk
+    with Server(root, "--writable") as server:
+        ends: list[str | Path] = [server.url("tree"), small_disk]
+        if direction == "put":
+            ends = [source, server.url()]
+        failed = ft(direction, "-r", "--json", *ends)
+        assert failed.status == 1
+        *files, whole = failed.lines
+        reasons = {each["path"]: each["code"] for each in files if each["status"] == "failed"}
+        assert set(reasons.values()) == {"no-space"}
+        assert failed.err.count("make room, and try again") == len(reasons)
+        done = {os.path.basename(each["path"]) for each in files if each["status"] == "done"}
+        assert (len(done), len(reasons)) == (whole["done"], whole["failed"])
+        assert len(done) + len(reasons) == 300
+        assert set(os.listdir(target)) == done
+        assert all((target / each).read_bytes() == (source / each).read_bytes() for each in done)
+        ballast.unlink()
+        assert ft(direction, "-r", "--json", *ends).ok().lines[-1]["done"] == len(reasons)
+    assert len(os.listdir(target)) == 300

@@ -1,15 +1,13 @@
-"""get -r and put -r: where folders go, what is said, and that a killed run is carried on."""
+"""get -r and put -r: where folders go, what is said, and what can be asked for."""
 
 from __future__ import annotations
 
 import os
-import random
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import Place
-from programs import ft, outcome, start_ft, wait_until
+from programs import ft, interrupt, outcome, start_ft, wait_until
 
 FILES: dict[str, bytes] = {
     "a.txt": b"a",
@@ -145,6 +143,7 @@ def test_json(served: Place, tmp_path: Path) -> None:
         "skipped": 0,
         "failed": 0,
         "left_out": 0,
+        "removed": 0,
         "size": 50_005,
         "sent": 50_005,
         "status": "done",
@@ -177,27 +176,115 @@ def test_what_isnt_there(place: Place, tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
-def _kill_at(process: subprocess.Popen[str], target: Path, files: int) -> None:
-    """Kill a client when so many files are there, unless it is done before."""
-    wait_until(
-        lambda: process.poll() is not None or (target.is_dir() and len(os.listdir(target)) > files)
+OPTIONS = ["--exclude=*.tmp", "--include=*.txt", "--checksum", "--links", "--delete", "--dry-run"]
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, "-n"])
+@pytest.mark.parametrize("command", ["get", "put"])
+def test_options_of_trees_are_for_trees(command: str, option: str, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    args = ["a", "ft://localhost:1/"] if command == "put" else ["ft://localhost:1/a"]
+    outcome = ft(command, option, *args, cwd=tmp_path)
+    assert outcome.status == 2
+    name = "--dry-run" if option == "-n" else option.partition("=")[0]
+    assert f"{name} is for whole folders; give -r with it" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--exclude", "!"), "a pattern can't be read"),
+        (("-n", "--checksum"), "--dry-run compares by size and time; leave --checksum out"),
+    ],
+)
+def test_what_cant_be_asked_for(options: tuple[str, ...], said: str) -> None:
+    outcome = ft("get", "-r", *options, "ft://localhost:1/a")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert said in outcome.err
+
+
+def test_a_choice(served: Place, tmp_path: Path) -> None:
+    chosen = ("--exclude", "deeper/", "--exclude", "*.bin", "--include", "b.*")
+    ft("get", "-r", *chosen, served.url("tree"), cwd=tmp_path).ok()
+    assert {name for name, content in tree(tmp_path / "tree").items() if content is not None} == {
+        "a.txt", "sub/b.bin", "sub/-dash"
+    }  # fmt: skip
+    ft("put", "-r", "--include", "*.txt", tmp_path / "tree", served.url("up")).ok()
+    assert (served.folder / "up" / "a.txt").exists()
+    assert not (served.folder / "up" / "sub" / "b.bin").exists()
+
+
+def test_links_and_digests(served: Place, tmp_path: Path) -> None:
+    (served.folder / "tree" / "link").symlink_to("sub/b.bin")
+    said = ft("get", "-r", "--links", served.url("tree"), cwd=tmp_path).ok().out
+    assert "5 files verified" in said
+    assert os.readlink(tmp_path / "tree" / "link") == "sub/b.bin"
+    before = (tmp_path / "tree" / "a.txt").stat()
+    (tmp_path / "tree" / "a.txt").write_bytes(b"A")
+    os.utime(tmp_path / "tree" / "a.txt", ns=(1, before.st_mtime_ns))
+    command = ("get", "-r", "--no-sync", served.url("tree"))
+    assert "0 files verified" in ft(*command, cwd=tmp_path).ok().out
+    assert "1 file verified" in ft(*command, "--checksum", cwd=tmp_path).ok().out
+    assert (tmp_path / "tree" / "a.txt").read_bytes() == b"a"
+
+
+def test_removal(served: Place, tmp_path: Path) -> None:
+    """A dry run says what would be, and then it is."""
+    target = tmp_path / "tree"
+    (target / "old" / "deep").mkdir(parents=True)
+    (target / "old" / "deep" / "x").write_bytes(b"x")
+    (target / "a.txt").write_bytes(b"another")
+    command = ("get", "-r", "--delete", served.url("tree"))
+    before = tree(target)
+    dry = ft(*command, "-n", cwd=tmp_path).ok().out
+    *lines, account = dry.splitlines()
+    assert sorted(lines) == sorted(
+        [*(f"would send: ./tree/{name}" for name in FILES), "would remove: ./tree/old"]
     )
-    process.kill()
-    outcome(process)
+    assert account == "./tree: 4 to send, 50 kB; 1 to remove; nothing was changed"
+    assert tree(target) == before
+    done = ft(*command, cwd=tmp_path).ok().out
+    assert "removed: ./tree/old\n" in done
+    assert "4 files verified, 50 kB sent" in done
+    assert "; 1 removed" in done
+    assert tree(target) == tree(served.folder / "tree")
+
+
+def test_removal_as_json(served: Place, tmp_path: Path) -> None:
+    (served.folder / "tree" / "extra").touch()
+    grow(tmp_path / "tree")
+    ends = (tmp_path / "tree", served.url())
+    *files, whole = ft("put", "-r", "--delete", "--json", "-n", *ends).ok().lines
+    assert {each["status"] for each in files} == {"would send", "would remove"}
+    assert whole["removed"] == 0
+    *files, whole = ft("put", "-r", "--delete", "--json", *ends).ok().lines
+    removed = [each["path"] for each in files if each["status"] == "removed"]
+    assert removed == [f"{served.folder.name}/tree/extra"]
+    assert (whole["done"], whole["removed"], whole["status"]) == (4, 1, "done")
+    assert tree(served.folder / "tree") == tree(tmp_path / "tree")
 
 
 @pytest.mark.parametrize("direction", ["get", "put"])
-def test_killed_and_run_again(place: Place, tmp_path: Path, direction: str) -> None:
-    """At ten moments; then the trees are the same, and nothing partial is left."""
+def test_interrupted_and_carried_on(place: Place, tmp_path: Path, direction: str) -> None:
+    """Ctrl-C: exit status 130, one sentence, nothing partial; the same command goes on."""
     source = (place.folder if direction == "get" else tmp_path) / "tree"
     target = (tmp_path if direction == "get" else place.folder) / "tree"
     source.mkdir()
-    for number in range(400):
-        (source / f"{number:03}").write_bytes(os.urandom(random.choice([10, 5000, 300_000])))
+    for number in range(800):
+        (source / f"{number:03}").write_bytes(os.urandom(5000))
     command: list[str | Path] = ["get", "-r", place.url("tree"), tmp_path]
     if direction == "put":
         command = ["put", "-r", source, place.url()]
-    for wanted in range(30, 330, 30):
-        _kill_at(start_ft(*command), target, wanted)
-    ft(*command).ok()
+    process = start_ft(*command, "--limit-rate", "2M")
+    wait_until(lambda: target.is_dir() and len(os.listdir(target)) > 100)
+    interrupt(process)
+    ended = outcome(process)
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err == "ft: interrupted; run the same command again to carry on\n"
+    wait_until(lambda: not list(target.glob(".ft-*")))
+    arrived = len(os.listdir(target))
+    assert 100 < arrived < 800
+    said = ft(*command).ok().out
+    assert f"{800 - arrived} files verified" in said
+    assert f"{arrived} already there" in said
     assert tree(target) == tree(source)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from zope.interface import implementer_only
 
-from twisted_ft.stores import folder, system
+from twisted_ft.stores import folder, local, system
 from twisted_ft.stores.conformance import StoreConformance
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.memory import MemoryFile, MemoryStore
+from twisted_ft.stores.tree_conformance import TreeConformance
 
 
 class TestMemoryStore(StoreConformance):
@@ -36,12 +38,34 @@ class TestLocalStore(StoreConformance):
         file.write_bytes(content)
 
 
+@implementer_only(IStore)
+class PlainLocalStore(LocalStore):
+    """One that has no ways of its own for many small files."""
+
+
+class TestPlainLocalStore(TreeConformance):
+    """What goes by sources and sinks, on what has links, FIFOs and permissions, too."""
+
+    has_modes = os.name != "nt"
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> IStore:
+        store = PlainLocalStore(tmp_path)
+        self.add_file(store, b"file", b"content")
+        self.add_file(store, b"folder/inner", b"inner content")
+        return store
+
+    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+        TestLocalStore().add_file(store, path, content)
+
+
 class TestLocalStoreByPath(TestLocalStore):
     """As on Windows, where a folder is a path."""
 
     @pytest.fixture(autouse=True)
     def _no_dir_fd(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(folder, "HAS_DIR_FD", False)
+        monkeypatch.setattr(local, "HAS_DIR_FD", False)
 
 
 _FAR_BYTE = 1 << 40
@@ -76,6 +100,7 @@ class TestLocalStoreWithWindowsCalls(TestLocalStore):
     @pytest.fixture(autouse=True)
     def _no_posix(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(folder, "HAS_DIR_FD", False)
+        monkeypatch.setattr(local, "HAS_DIR_FD", False)
         monkeypatch.setattr(system, "msvcrt", _Locking(), raising=False)
         monkeypatch.setattr(system, "_LOCKED_BYTE", _FAR_BYTE)
         monkeypatch.setattr(system, "fcntl", None)

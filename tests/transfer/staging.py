@@ -70,9 +70,9 @@ class WatchedStore:
         self.step("source")
         return WatchedSource(self, self.inner.source(path))
 
-    def sink(self, file: Attributes, overwrite: bool) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         self.step("sink")
-        return WatchedSink(self, self.inner.sink(file, overwrite))
+        return WatchedSink(self, self.inner.sink(file, overwrite, durable))
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         self.step("entries")

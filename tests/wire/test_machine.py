@@ -10,7 +10,9 @@ from twisted_ft.errors import ProtocolError
 from twisted_ft.wire.machine import (
     CHANGE,
     CROSSING,
+    FETCH,
     LISTING,
+    PARCEL,
     TABLES,
     TRANSFER,
     TURN,
@@ -29,6 +31,8 @@ ROLES = {
     "connection": (Role.CLIENT, Role.SERVER),
     "transfer": (Role.SENDER, Role.RECEIVER),
     "listing": (Role.ASKER, Role.ANSWERER),
+    "fetch": (Role.SENDER, Role.RECEIVER),
+    "parcel": (Role.SENDER, Role.RECEIVER),
     "change": (Role.ASKER, Role.ANSWERER),
 }
 PAIRS = [
@@ -39,7 +43,9 @@ PAIRS = [
     for word in WORDS
 ]
 OPENINGS = {
-    word: role for table in (TRANSFER, LISTING, CHANGE) for role, word in table[State.START]
+    word: role
+    for table in (TRANSFER, LISTING, FETCH, PARCEL, CHANGE)
+    for role, word in table[State.START]
 }
 
 

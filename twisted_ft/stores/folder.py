@@ -254,6 +254,10 @@ class Folder:
     def make_link(self, name: bytes, target: bytes, mtime: int) -> None:
         """symlink(2), with a modification time in nanoseconds where links can have one."""
         os.symlink(target, self._at(name), dir_fd=self._fd)
+        self.set_link_times(name, mtime)
+
+    def set_link_times(self, name: bytes, mtime: int) -> None:
+        """Set the modification time of ``name`` itself, be it a link, where that can be done."""
         if os.utime in os.supports_follow_symlinks:
             os.utime(self._at(name), ns=(mtime, mtime), dir_fd=self._fd, follow_symlinks=False)
 

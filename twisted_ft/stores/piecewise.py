@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from blake3 import blake3
 from zope.interface import implementer
 
@@ -18,7 +19,7 @@ from twisted_ft.errors import (
     Unchanged,
     Unsupported,
 )
-from twisted_ft.stores.interfaces import IPacker, IStore, ITreeStore, IUnpacker, Packing
+from twisted_ft.stores.interfaces import IPacker, ISink, IStore, ITreeStore, IUnpacker, Packing
 from twisted_ft.stores.names import file_components
 from twisted_ft.stores.packing import below, digest_of
 from twisted_ft.stores.partial import already_exists
@@ -181,30 +182,41 @@ class PiecewiseUnpacker:
     def _is_same(self, path: bytes, standing: Entry, item: Described) -> bool:
         if not item.blake3:
             return standing.mtime == item.mtime
-        source = self._store.source(path)
-        try:
-            return digest_of(source) == item.blake3
-        finally:
-            source.close()
+        return self._digest(path) == item.blake3
 
     def _write(self, path: bytes, item: Whole) -> Outcome:
         if blake3(item.content).digest() != item.blake3:
             raise Corrupt(f"{shown(path)}: what arrived isn't what was sent; run again to have it")
         file = Attributes(path, len(item.content), item.mtime, item.mode, item.blake3)
         try:
-            sink = self._store.sink(file, self._overwrite, self._durable)
+            sink = self._begin(file)
         except Unchanged:
-            return Outcome.HELD
+            if self._digest(path) == item.blake3:
+                return Outcome.HELD
+            # The store would take them for the same by their times, so they mustn't have the same.
+            sink = self._begin(msgspec.structs.replace(file, mtime=item.mtime ^ 1))
         try:
-            if sink.offset:  # a beginning, of what is here whole
-                sink.discard()
-                sink = self._store.sink(file, self._overwrite, self._durable)
             sink.write((item.content,))
             sink.publish()
         except FileTransferError:
             sink.discard()
             raise
         return Outcome.DONE
+
+    def _begin(self, file: Attributes) -> ISink:
+        """A sink in which nothing is: not a beginning of what is here whole."""
+        sink = self._store.sink(file, self._overwrite, self._durable)
+        if sink.offset:
+            sink.discard()
+            sink = self._store.sink(file, self._overwrite, self._durable)
+        return sink
+
+    def _digest(self, path: bytes) -> bytes:
+        source = self._store.source(path)
+        try:
+            return digest_of(source)
+        finally:
+            source.close()
 
 
 def _described(name: bytes, entry: Entry) -> Described:

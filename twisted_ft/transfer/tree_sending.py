@@ -42,8 +42,9 @@ from twisted_ft.wire.messages import (
 )
 from twisted_ft.wire.messages import End as EndOfTree
 
-WINDOW = 16
-"""Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so."""
+WINDOW = 6
+"""Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so.  So
+what an interruption costs is 3 MiB, at most."""
 
 
 class TreeWatcher(Protocol):

@@ -57,12 +57,15 @@ class Download:
             mover.limit,
         )
         self._is_new: bool | None = None
+        self._later: list[Large] = []
+        """large files, where the server keeps one exchange at once"""
 
     async def run(self) -> None:
         """Receive it all; at the end the folders with large files get their time, too."""
         await self._mover.fetch_tree(self._path, self._manner, self._receiving)
         await self._receiving.idle()
         self._deliveries.add(self._results.never_came())
+        await self._fetch_all(self._later)
         await self._deliveries.all_ended()
         await self._receiving.idle()
 
@@ -90,9 +93,15 @@ class Download:
                 for item in part.items:
                     if isinstance(item, Settled):
                         self._settling.listed(part.folder, item)
+        if self._mover.places.limit == 1:  # and that one is the Fetch's, up to its end
+            self._later.extend(large)
+        else:
+            await self._fetch_all(large)
+        await self._deliveries.room()
+
+    async def _fetch_all(self, large: Sequence[Large]) -> None:
         for each in large:
             await self._fetch(each)
-        await self._deliveries.room()
 
     async def _fetch(self, large: Large) -> None:
         """Get a large file by itself."""

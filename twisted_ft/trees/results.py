@@ -174,6 +174,7 @@ class Results:
             return
         elif reason is not None:
             self._arrived(folder, item)
+            self._tally.ended(int(isinstance(item, Whole)), _size(item))
             results.append(failed(path, _size(item), error_for(reason.code, reason.text)))
         elif isinstance(item, Whole):
             self._arrived(folder, item)
