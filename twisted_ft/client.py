@@ -29,6 +29,7 @@ from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sending import Sending
 from twisted_ft.version import AGENT
+from twisted_ft.walk import Walk
 from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
 from twisted_ft.wire.messages import (
     Abort,
@@ -156,7 +157,7 @@ class Client:
 
         :param deep: False: only what is in the folder itself
         """
-        return Walk(self, _checked(path).rstrip(b"/"), deep)
+        return Walk(self.protocol, self.places, _checked(path).rstrip(b"/"), deep)
 
     def mkdir(self, path: RemotePath) -> Deferred[None]:
         """Make a folder; the one that it is in must be there."""
@@ -375,53 +376,6 @@ class Client:
         waiting, self._closing = self._closing, []
         for each in waiting:
             each.callback(None)
-
-
-class Walk:
-    """The entries of a whole tree, one after another: ``async for entry in client.walk("d")``.
-
-    A folder's entries come together, sorted by name, and then those of the folders among them;
-    a folder that the server can't list has an entry more, of kind ``unreadable``.  The server
-    goes on as entries are taken; whoever wants no more of them calls ``close``.
-
-    :raises FileTransferError: where an entry is awaited
-    """
-
-    def __init__(self, client: Client, path: bytes, deep: bool) -> None:
-        self._client, self._path, self._deep = client, path, deep
-        self._asking: Asking | None = None
-        self._over = False
-
-    def __aiter__(self) -> Walk:
-        return self
-
-    async def __anext__(self) -> Entry:
-        if self._over:
-            raise StopAsyncIteration
-        try:
-            entry = await (await self._begun()).next_entry()
-        except BaseException:
-            await self.close()
-            raise
-        if entry is None:
-            await self.close()
-            raise StopAsyncIteration
-        return entry
-
-    async def close(self) -> None:
-        """Have no more of it; may be called more than once."""
-        over, self._over = self._over, True
-        if self._asking is not None and not over:
-            try:
-                await self._asking.leave()
-            finally:
-                self._client.places.release()
-
-    async def _begun(self) -> Asking:
-        if self._asking is None:
-            await self._client.places.acquire()
-            self._asking = Asking(self._client.protocol, self._path, self._deep)
-        return self._asking
 
 
 def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

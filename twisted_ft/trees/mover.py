@@ -18,7 +18,7 @@ from twisted_ft.wire.messages import Entry
 
 
 class Walking(Protocol):
-    """The entries of a tree on the server: see ``client.Walk``."""
+    """The entries of a tree on the server: see ``walk.Walk``."""
 
     def __aiter__(self) -> Walking: ...
 

@@ -1,0 +1,59 @@
+"""The entries of a tree on the server, one after another."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import DeferredSemaphore
+
+from twisted_ft.transfer.listing import Asking
+from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.wire.messages import Entry
+
+
+class Walk:
+    """The entries of a whole tree, one after another: ``async for entry in client.walk("d")``.
+
+    A folder's entries come together, sorted by name, and then those of the folders among them;
+    a folder that the server can't list has an entry more, of kind ``unreadable``.  The server
+    goes on as entries are taken; whoever wants no more of them calls ``close``.
+
+    :raises FileTransferError: where an entry is awaited
+    """
+
+    def __init__(
+        self, protocol: FileTransferProtocol, places: DeferredSemaphore, path: bytes, deep: bool
+    ) -> None:
+        self._protocol, self._places = protocol, places
+        self._path, self._deep = path, deep
+        self._asking: Asking | None = None
+        self._over = False
+
+    def __aiter__(self) -> Walk:
+        return self
+
+    async def __anext__(self) -> Entry:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            entry = await (await self._begun()).next_entry()
+        except BaseException:
+            await self.close()
+            raise
+        if entry is None:
+            await self.close()
+            raise StopAsyncIteration
+        return entry
+
+    async def close(self) -> None:
+        """Have no more of it; may be called more than once."""
+        over, self._over = self._over, True
+        if self._asking is not None and not over:
+            try:
+                await self._asking.leave()
+            finally:
+                self._places.release()
+
+    async def _begun(self) -> Asking:
+        if self._asking is None:
+            await self._places.acquire()
+            self._asking = Asking(self._protocol, self._path, self._deep)
+        return self._asking
