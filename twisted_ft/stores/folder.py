@@ -38,6 +38,7 @@ _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
+_READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
@@ -182,8 +183,11 @@ class Folder:
 
         ELOOP for a link, ENXIO for what is no file, ESTALE where it changed meanwhile.
         """
-        fd, status = self._open_plain(name, os.O_RDONLY)
+        fd = os.open(self._at(name), _READ, dir_fd=self._fd)
         try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                _check_plain(status)
             if status.st_size > limit:
                 return None, status
             content = os.read(fd, status.st_size + 1)
@@ -199,9 +203,10 @@ class Folder:
 
     def scan(self) -> Iterator[tuple[bytes, bool]]:
         """Each name in it, in no order, and whether that is a plain file; nothing is opened."""
+        encode = os.fsencode
         with os.scandir(self._place if self._fd is None else self._fd) as found:
             for each in found:
-                yield os.fsencode(each.name), each.is_file(follow_symlinks=False)
+                yield encode(each.name), each.is_file(follow_symlinks=False)
 
     def read_record(self, name: bytes) -> bytes:
         """The content of a small file; nothing where there is none that can be read."""

@@ -34,7 +34,8 @@ TIME_MAX = 2**63 - 1
 
 def mtime_of(status: os.stat_result) -> int:
     """The modification time, in nanoseconds since 1970, as it can be said."""
-    return max(-TIME_MAX, min(status.st_mtime_ns, TIME_MAX))
+    mtime = status.st_mtime_ns
+    return mtime if -TIME_MAX <= mtime <= TIME_MAX else TIME_MAX if mtime > 0 else -TIME_MAX
 
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}

@@ -87,8 +87,8 @@ def size_of(item: Item) -> int:
     """Bytes that an item takes in a message, at most."""
     size = _ITEM_SIZE + len(item.name)
     if type(item) is Whole:
-        size += len(item.content)
-    elif isinstance(item, Unsendable):
+        return size + len(item.content)
+    if isinstance(item, Unsendable):
         size += 4 * len(item.text)
     else:
         size += len(getattr(item, "target", b""))
@@ -241,7 +241,7 @@ class TreeWalk:
             for item in items:
                 if chosen is not None and not chosen(folder, item):
                     continue
-                if isinstance(item, Described) and item.kind == "directory":
+                if type(item) is Described and item.kind == "directory":
                     self._below.append(_Folder(item, below(folder, item.name), is_new))
                     if is_new:
                         continue  # it is described when it is gone into

@@ -289,10 +289,12 @@ class TreeSending:
         """What is new to the receiver, what it wants, and what it doesn't."""
         position = 0
         for part in parts:
-            for item in part.items:
-                if type(item) is Described:
-                    self._learn_item(part.folder, item, outcomes[position])
-                position += 1
+            following = position + len(part.items)
+            if Described in map(type, part.items):
+                for item, outcome in zip(part.items, outcomes[position:following], strict=True):
+                    if isinstance(item, Described):
+                        self._learn_item(part.folder, item, outcome)
+            position = following
 
     def _learn_item(self, folder: bytes, item: Described, outcome: int) -> None:
         if item.kind == "directory":
