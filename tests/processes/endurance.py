@@ -250,7 +250,7 @@ class TreeTrial:
         self._meter = Meter()
         self._meter.server = self._server.port
         self._meter.start()
-        self.runs = self.kills = 0
+        self.kills = 0
 
     def run(self, points: list[float]) -> None:
         """Run, and kill when so much (0 to 1) of the files is there; at last without a kill."""
@@ -264,8 +264,8 @@ class TreeTrial:
 
     @property
     def beyond(self) -> int:
-        """Bytes that crossed beyond the tree, and what is said of each file in each run."""
-        return self._meter.counts[self._direction] - self._size - self._files * self.runs * 160
+        """Bytes that crossed beyond the tree's, what is said of each file in each run included."""
+        return self._meter.counts[self._direction] - self._size
 
     def check(self) -> None:
         """What must hold."""
@@ -274,7 +274,6 @@ class TreeTrial:
         assert self.beyond <= SLACK * max(1, self.kills), (self.beyond, self.kills)
 
     def _start(self) -> subprocess.Popen[str]:
-        self.runs += 1
         url = f"ft://127.0.0.1:{self._meter.port}/"
         ends: list[str | Path] = [self._source, url]
         if self._direction == "get":
