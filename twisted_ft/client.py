@@ -187,7 +187,8 @@ class Client:
     ) -> Deliveries:
         """Download all that is in a folder into ``folder``: a stream of what becomes of each file.
 
-        :param folder: made if missing; what else is in it stays
+        :param folder: made if missing; what else is in it stays, unless the options say delete
+        :param options: how; all of it, as it is, where none are given
         """
         from twisted_ft.trees.downloading import download
 
@@ -198,7 +199,9 @@ class Client:
     ) -> Deliveries:
         """Upload all that is in ``folder`` into a folder: a stream of what becomes of each file.
 
-        :param path: made if missing, in a folder that is there; what else is in it stays
+        :param path: made if missing, in a folder that is there; what else is in it stays, unless
+            the options say delete
+        :param options: how; all of it, as it is, where none are given
         """
         from twisted_ft.trees.uploading import upload
 

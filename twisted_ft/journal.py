@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from itertools import compress
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Unchanged
 from twisted_ft.stores.packing import below
-from twisted_ft.stores.walking import End, content_size
+from twisted_ft.stores.walking import End
 from twisted_ft.terminal import printable, shown
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.outcome import Moved
@@ -88,45 +89,33 @@ class Journal:
 
         :param root: the folder from which those in the parts are named
         """
-        files = [
-            (part.folder, item) for part in parts for item in part.items if type(item) is Whole
+        items = [(part.folder, item) for part in parts for item in part.items]
+        arrived = [
+            (folder, item)
+            for (folder, item), outcome in zip(items, outcomes, strict=True)
+            if outcome == Outcome.DONE and type(item) is Whole
         ]
-        if files:
-            first, last = (_path(root, *each) for each in (files[0], files[-1]))
+        if arrived:
+            first, last = (_path(root, *each) for each in (arrived[0], arrived[-1]))
             self._log.info(
                 "{peer} {done} {count} small files, {size} bytes, verified: {first} to {last}",
                 peer=protocol.peer,
                 done=done,
-                count=len(files) - len(failures),
-                size=content_size(parts),
+                count=len(arrived),
+                size=sum(len(item.content) for _, item in arrived),
                 first=first,
                 last=last,
             )
-        if failures:
-            self._failures(protocol, done, root, parts, outcomes, failures)
-
-    def _failures(
-        self,
-        protocol: FileTransferProtocol,
-        done: str,
-        root: bytes,
-        parts: Sequence[Part],
-        outcomes: bytes,
-        failures: Sequence[Failing],
-    ) -> None:
-        items = [(part.folder, item) for part in parts for item in part.items]
-        reasons = iter(failures)
-        for (folder, item), outcome in zip(items, outcomes, strict=True):
-            if outcome == Outcome.FAILED:
-                reason = next(reasons)
-                self._log.warn(
-                    "{peer} not {done} {path}: {error} ({code})",
-                    peer=protocol.peer,
-                    done=done,
-                    path=_path(root, folder, item),
-                    error=printable(reason.text),
-                    code=reason.code,
-                )
+        failed = compress(items, (outcome == Outcome.FAILED for outcome in outcomes))
+        for (folder, item), reason in zip(failed, failures, strict=True):
+            self._log.warn(
+                "{peer} not {done} {path}: {error} ({code})",
+                peer=protocol.peer,
+                done=done,
+                path=_path(root, folder, item),
+                error=printable(reason.text),
+                code=reason.code,
+            )
 
 
 class SentTree:

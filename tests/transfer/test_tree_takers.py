@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from planting import BOTH_WAYS, LARGE, Two, failures, gathered, grow, numbered, result_of
 from saying import BAD_NAMES, ROOT, D, F, H, N, W, described, folder, whole
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -285,6 +286,19 @@ def test_names_in_the_log_are_fit_for_a_terminal(tmp_path: Path, log: Sequence[L
     two.put()
     assert lines(log)
     assert not any("\x1b" in each for each in lines(log))
+
+
+def test_what_the_log_counts_has_arrived(log: Sequence[LogEvent]) -> None:
+    """A parcel's line speaks of files that are done, whatever else failed in it."""
+    network = MemoryNetwork()
+    peer = served(network, MemoryStore({b"file": b""}), writable=True)
+    damaged = replace(whole(b"damaged"), blake3=bytes(32))
+    items = (damaged, whole(b"a"), whole(b"b", b"12"), folder(b"file"), folder(b"../x"))
+    peer.say(Parcel(1, 0, b"", (Part(b"", items),)))
+    network.settle()
+    said = [each.partition(" ")[2] for each in lines(log)]
+    assert said[0] == "received 2 small files, 7 bytes, verified: a to b"
+    assert len(said) == 4
 
 
 def test_a_fetch_that_failed_is_logged(tmp_path: Path, log: Sequence[LogEvent]) -> None:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from errno import ENOTDIR
-from functools import partial
+from functools import cached_property, partial
 
 from blake3 import blake3
 from zope.interface import implementer
@@ -82,9 +82,12 @@ class LocalUnpacker:
         self._failures: dict[int, FileTransferError] = {}
         self._unsynced: OSError | None = None
         """why names couldn't be made durable"""
-        self._mask = system.file_mode_mask()
-        """permission bits that a new file doesn't get (umask(2))"""
         self._syncs_each = durable and not system.SYNCS_FILE_SYSTEMS
+
+    @cached_property
+    def _mask(self) -> int:
+        """Permission bits that a new file doesn't get (umask(2)).  Blocks, when first asked."""
+        return system.file_mode_mask()
 
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
@@ -195,13 +198,13 @@ class LocalUnpacker:
             if not place.folder.has_folder(name):
                 raise NotADirectory(f"{shown(path)}: a folder must be here, and this is none")
             return self._held(self._place(path).folder, path)
-        if not place.hidden:
-            self._changed.add(place.path)
-        self._note_new(path)
         if len(self._places) < _MOST_OPEN:
             self._open_new(place, name, path)
         else:
             place.folder.make_folder(name)
+        if not place.hidden:
+            self._changed.add(place.path)
+        self._note_new(path)
         return Outcome.DONE
 
     def _open_new(self, place: Place, name: bytes, path: bytes) -> None:

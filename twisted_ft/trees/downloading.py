@@ -47,7 +47,7 @@ class Download:
             deliveries.tally,
             self._settling,
             mover.runtime.now,
-            *([options.leaves_out] if options.filters else []),
+            options.leaves_out,
         )
         self._receiving = TreeReceiving(
             mover.protocol,
@@ -132,7 +132,6 @@ class Download:
 
 def download(mover: Mover, path: bytes, place: str, wanted: TreeOptions | None) -> Deliveries:
     """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
-
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 

@@ -102,7 +102,6 @@ class Upload:
 
 def upload(mover: Mover, place: str, path: bytes, wanted: TreeOptions | None) -> Deliveries:
     """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
-
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 
