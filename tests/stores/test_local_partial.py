@@ -111,14 +111,15 @@ def test_an_interrupted_publish_leaves_the_published_file_alone(store: LocalStor
 # -- the lock --------------------------------------------------------------------------------
 
 _RECEIVE = """
-import sys
+import signal, sys
 from twisted_ft.stores.samples import content_of, described
 from twisted_ft.stores.local import LocalStore
 store, content = LocalStore(sys.argv[1]), content_of(1 << 20)
 sink = store.sink(described(b"new", content), True)
-for begin in range(sink.offset, len(content), 1000):
+for begin in range(sink.offset, len(content), 1000)[: int(sys.argv[2])]:
     sink.write([content[begin : begin + 1000]])
-    print(begin, flush=True)
+print("waits", flush=True)
+signal.pause()
 """
 _PUBLISH = """
 import os, sys
@@ -156,9 +157,9 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     content = content_of(1 << 20)
     file = described(b"new", content)
     store = LocalStore(tmp_path)
-    for lines in (1, 50):
-        with _running(_RECEIVE, str(tmp_path)) as process:
-            _heard(process, lines)
+    for pieces in ("1", "50"):
+        with _running(_RECEIVE, str(tmp_path), pieces) as process:
+            _heard(process, 1)
             with pytest.raises(Busy, match="another transfer to this name is under way"):
                 store.sink(file, True)
             with pytest.raises(Busy):
