@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import os
+import random
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -21,9 +24,9 @@ from twisted.internet.protocol import Protocol
 from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, connect
 from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.partial import PartialFile
-from twisted_ft.transfer.outcome import Moved
-from twisted_ft.transfer.recvfile import HAS_RECVFILE, SocketRange, can_recvfile
-from twisted_ft.transfer.relay import Relay
+from twisted_ft.transfer.recvfile import HAS_RECVFILE, SocketBody, can_recvfile
+from twisted_ft.transfer.relay import BUFFER, relay
+from twisted_ft.wire.frames import DATA, DATA_LIMIT, MESSAGE, header
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
 reactor: Any = installed
@@ -49,87 +52,176 @@ def ends() -> Any:
         yield one, other
 
 
-def taken(waiting: SocketRange) -> bytes:
+def body(end: socket.socket, left: int, to_come: int | None = None) -> SocketBody:
+    """What is on ``end``: ``left`` bytes of a frame, and of the body ``to_come``."""
+    waiting = SocketBody(Plain(end), left)
+    waiting.to_come = left if to_come is None else to_come
+    return waiting
+
+
+def taken(waiting: SocketBody) -> bytes:
     got, buffer = b"", memoryview(bytearray(1 << 19))
     while count := waiting.fill(buffer):
         got += buffer[:count]
+    waiting.close()
     return got
 
 
-def test_a_range_is_what_was_asked_for_and_no_more(ends: Any) -> None:
+def test_a_body_is_read_to_its_end_and_no_further(ends: Any) -> None:
     one, other = ends
     one.sendall(b"0123456789")
-    waiting = SocketRange(Plain(other), 7)
+    waiting = body(other, 7)
     assert taken(waiting) == b"0123456"
-    assert waiting.received == 7
-    waiting.close()
+    assert (waiting.received, waiting.left, len(waiting.header)) == (7, 0, 0)
     assert other.recv(10) == b"789"
 
 
-def test_a_range_waits_for_what_comes_soon(ends: Any) -> None:
+def test_it_goes_on_from_frame_to_frame(ends: Any) -> None:
+    one, other = ends
+    one.sendall(b"rest" + header(DATA, 6) + b"second" + header(DATA, 1) + b"3" + b"no more")
+    waiting = body(other, 4, to_come=11)
+    assert taken(waiting) == b"restsecond3"
+    assert (waiting.received, waiting.left, len(waiting.header)) == (11, 0, 0)
+    assert other.recv(10) == b"no more"
+
+
+def test_frames_of_every_size(ends: Any) -> None:
+    """Whatever falls together: the ends of buffers, of frames and of what has arrived."""
+    one, other = ends
+    content = random.Random(7).randbytes(300_000)
+    sizes = [1, 2, 3, 4, 5, 511, 512, 513, 1000, 65_535, 65_536]
+    frames, at = b"", 0
+    for size in itertools.cycle(sizes):
+        piece = content[at : at + size]
+        frames += header(DATA, len(piece)) + piece
+        at += size
+        if at >= len(content):
+            break
+    sender = threading.Thread(target=one.sendall, args=(frames[4:],))
+    sender.start()
+    got, waiting = b"", body(other, 1, to_come=len(content))
+    for size in itertools.cycle([1, 7, 512, 70_000]):
+        buffer = memoryview(bytearray(size))
+        count = waiting.fill(buffer)
+        got += buffer[:count]
+        if not waiting.to_come:
+            break
+    sender.join()
+    waiting.close()
+    assert got == content
+
+
+@pytest.mark.parametrize(
+    "follows",
+    [
+        header(MESSAGE, 5),
+        header(DATA, 8),
+        header(DATA, 0),
+        b"\xff\xff\xff\xff",
+        header(DATA, 7)[:3],
+    ],
+    ids=["a message", "more than the body", "an empty frame", "no frame", "half a header"],
+)
+def test_what_else_follows_is_handed_back(ends: Any, follows: bytes) -> None:
+    one, other = ends
+    one.sendall(b"data" + follows)
+    waiting = body(other, 4, to_come=11)
+    assert taken(waiting) == b"data"
+    assert (waiting.left, bytes(waiting.header)) == (0, follows)
+
+
+def test_a_body_that_is_over_takes_no_header(ends: Any) -> None:
+    one, other = ends
+    one.sendall(b"data" + header(MESSAGE, 5))
+    assert taken(body(other, 4)) == b"data"
+    assert other.recv(10) == header(MESSAGE, 5)
+
+
+def test_it_waits_for_what_comes_soon(ends: Any) -> None:
     one, other = ends
     content = os.urandom(3 << 20)
     sender = threading.Thread(target=one.sendall, args=(content,))
-    waiting = SocketRange(Plain(other), len(content))
+    waiting = body(other, len(content))
     sender.start()
     got = taken(waiting)
     other.setblocking(True)
     while len(got) < len(content):  # this machine had a lull
         got += other.recv(1 << 20)
     sender.join()
-    waiting.close()
     assert got == content
 
 
-def test_a_range_gives_up_in_a_lull(ends: Any) -> None:
+def test_it_gives_up_in_a_lull(ends: Any) -> None:
     one, other = ends
     one.sendall(b"some")
-    waiting = SocketRange(Plain(other), 1 << 20)
-    assert taken(waiting) == b"some"
-    waiting.close()
+    assert taken(body(other, 1 << 20)) == b"some"
 
 
 def test_the_end_of_the_connection_is_left_to_the_transport(ends: Any) -> None:
     one, other = ends
     one.sendall(b"last words")
     one.close()
-    waiting = SocketRange(Plain(other), 1 << 20)
-    assert taken(waiting) == b"last words"
-    waiting.close()
+    assert taken(body(other, 1 << 20)) == b"last words"
     assert other.recv(10) == b""
 
 
-def test_a_range_outlives_its_transport(ends: Any) -> None:
+def test_it_outlives_its_transport(ends: Any) -> None:
     one, other = ends
-    waiting = SocketRange(Plain(other), 1 << 20)
+    waiting = body(other, 1 << 20)
     other.close()
     one.sendall(b"still")
     assert taken(waiting) == b"still"
+
+
+def test_what_a_relay_holds_unwritten_is_bounded(ends: Any) -> None:
+    """So a kill loses little: one buffer is filled while the other is written, and that is all."""
+    one, other = ends
+    one.setblocking(False)
+    size = 6 * BUFFER
+    waiting = body(other, size)
+    most = 0
+    written = 0
+
+    def send(_: Any = None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while one.send(bytes(1 << 20)):
+                pass
+
+    def write(pieces: Any) -> None:
+        nonlocal most, written
+        most = max(most, waiting.received - written)
+        written += sum(map(len, pieces))
+
+    send()
+    relay(waiting, send, write)
     waiting.close()
+    assert written == waiting.received > 0
+    assert most <= 2 * BUFFER
 
 
-def test_what_a_relay_holds_unwritten_is_bounded() -> None:
-    """So a kill loses little: more than a buffer is written before ``add`` is through."""
-    written: list[int] = []
-    relay = Relay(lambda piece: None, lambda pieces: written.append(sum(map(len, pieces))))
-    relay.add([bytes(1000)])
-    relay.add([bytes(1 << 20), bytes(3 << 20)])
-    assert written == [1000, 4 << 20]
-    relay.add([bytes(7)])
-    relay.finish()
-    assert written == [1000, 4 << 20, 7]
-
-
-def test_a_relay_says_what_writing_failed_with() -> None:
+def test_a_relay_says_what_writing_failed_with(ends: Any) -> None:
     def full(pieces: Any) -> None:
         raise NoSpace("the disk is full")
 
-    relay = Relay(lambda piece: None, full)
-    relay.add([b"x"])
+    one, other = ends
+    one.sendall(bytes(100_000))
+    waiting = body(other, 1 << 20)
     with pytest.raises(NoSpace):
-        relay.add([bytes(1 << 20)])
-    with pytest.raises(NoSpace):
-        relay.finish()
+        relay(waiting, lambda piece: None, full)
+    waiting.close()
+
+
+def test_a_relay_says_what_hashing_failed_with(ends: Any) -> None:
+    def broken(piece: Any) -> None:
+        raise RuntimeError("no digest")
+
+    one, other = ends
+    one.sendall(bytes(1000))
+    waiting = body(other, 1 << 20)
+    with pytest.raises(RuntimeError, match="no digest"):
+        relay(waiting, broken, lambda pieces: None)
+    waiting.close()
+    assert not [each for each in threading.enumerate() if each.name == "ft-relay"]
 
 
 @pytest_twisted.async_yield_fixture
@@ -147,45 +239,46 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Client, FileTransf
 
 
 @pytest.fixture
-def ranges(monkeypatch: pytest.MonkeyPatch) -> list[SocketRange]:
-    """Each range that was read from a socket."""
-    seen: list[SocketRange] = []
-    real = SocketRange.__init__
+def bodies(monkeypatch: pytest.MonkeyPatch) -> list[SocketBody]:
+    """Each range that was read off a socket."""
+    seen: list[SocketBody] = []
+    real = SocketBody.__init__
 
-    def noted(self: SocketRange, transport: Any, size: int) -> None:
+    def noted(self: SocketBody, transport: Any, left: int) -> None:
         seen.append(self)
-        real(self, transport, size)
+        real(self, transport, left)
 
-    monkeypatch.setattr(SocketRange, "__init__", noted)
+    monkeypatch.setattr(SocketBody, "__init__", noted)
     return seen
 
 
-def received(ranges: list[SocketRange]) -> int:
-    return sum(each.received for each in ranges)
+def received(bodies: list[SocketBody]) -> int:
+    return sum(each.received for each in bodies)
 
 
 @pytest_twisted.ensureDeferred
 async def test_most_of_a_body_comes_this_way(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, ranges: list[SocketRange]
+    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, bodies: list[SocketBody]
 ) -> None:
     root, client, _ = served
     await client.get("file", tmp_path / "got")
-    downloaded = received(ranges)
+    downloaded = received(bodies)
     assert downloaded > len(CONTENT) // 2
     await client.put(tmp_path / "got", "back")
-    assert received(ranges) - downloaded > len(CONTENT) // 2
+    assert received(bodies) - downloaded > len(CONTENT) // 2
     assert (tmp_path / "got").read_bytes() == (root / "back").read_bytes() == CONTENT
+    assert any(each.received > DATA_LIMIT for each in bodies)  # more than one frame can hold
 
 
 @pytest_twisted.ensureDeferred
 async def test_into_a_store_that_keeps_what_it_is_given(
-    served: tuple[Path, Client, FileTransferFactory], ranges: list[SocketRange]
+    served: tuple[Path, Client, FileTransferFactory], bodies: list[SocketBody]
 ) -> None:
     """The buffer is used again for the next piece: what was written must be a copy."""
     _, client, _ = served
     store = MemoryStore()
     await client.fetch("file", store, "file")
-    assert received(ranges)
+    assert received(bodies)
     assert store.files[b"file"].content == CONTENT
 
 
@@ -210,13 +303,13 @@ async def test_a_full_disk_is_said_and_the_connection_goes_on(
     served: tuple[Path, Client, FileTransferFactory],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    ranges: list[SocketRange],
+    bodies: list[SocketBody],
 ) -> None:
     _, client, _ = served
     real = PartialFile.write
 
     def full(self: PartialFile, pieces: Any) -> None:
-        if received(ranges) > len(CONTENT) // 4:
+        if received(bodies) > len(CONTENT) // 4:
             raise NoSpace("the disk is full")
         real(self, pieces)
 
@@ -230,17 +323,23 @@ async def test_a_full_disk_is_said_and_the_connection_goes_on(
 
 @pytest_twisted.ensureDeferred
 async def test_a_connection_that_ends_meanwhile_is_carried_on(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path
+    served: tuple[Path, Client, FileTransferFactory],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, client, factory = served
     (server,) = factory.connections
     port = server.transport.getHost().port
+    real = SocketBody.fill
 
-    def cut(moved: Moved) -> None:
-        if moved.position > len(CONTENT) // 2 and factory.connections:
-            next(iter(factory.connections)).transport.abortConnection()
+    def cut(self: SocketBody, buffer: memoryview) -> int:
+        if self.received > len(CONTENT) // 2:
+            reactor.callFromThread(server.transport.abortConnection)
+        return real(self, buffer[: 1 << 20])
 
-    await _fails(client.get("file", tmp_path / "got", progress=cut), FileTransferError)
+    with monkeypatch.context() as patched:
+        patched.setattr(SocketBody, "fill", cut)
+        await _fails(client.get("file", tmp_path / "got"), FileTransferError)
     again = await connect(f"ft://127.0.0.1:{port}", reactor=reactor)
     delivery = await again.get("file", tmp_path / "got")
     await again.close()
@@ -250,7 +349,7 @@ async def test_a_connection_that_ends_meanwhile_is_carried_on(
 
 @pytest_twisted.ensureDeferred
 async def test_a_limited_download_is_counted_piece_by_piece(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, ranges: list[SocketRange]
+    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, bodies: list[SocketBody]
 ) -> None:
     _, _, factory = served
     (server,) = factory.connections
@@ -258,7 +357,7 @@ async def test_a_limited_download_is_counted_piece_by_piece(
     limited = await connect(place, reactor=reactor, limit_rate=1e9)
     await limited.get("file", tmp_path / "got")
     await limited.close()
-    assert not received(ranges)
+    assert not received(bodies)
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 
@@ -270,10 +369,10 @@ async def test_without_a_descriptor_for_it(
 ) -> None:
     _, client, _ = served
 
-    def none_left(self: SocketRange, transport: Any, size: int) -> None:
+    def none_left(self: SocketBody, transport: Any, left: int) -> None:
         raise OSError(errno.EMFILE, "too many open files")
 
-    monkeypatch.setattr(SocketRange, "__init__", none_left)
+    monkeypatch.setattr(SocketBody, "__init__", none_left)
     await client.get("file", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == CONTENT
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import FileTransferError, error_for
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.recvfile import SocketRange
+from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Abort, Message, Refuse
 
@@ -66,7 +66,7 @@ class Dialogue:
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant; no body is expected here."""
 
-    def socket_offered(self, waiting: SocketRange) -> bool:
+    def socket_offered(self, waiting: SocketBody) -> bool:
         """See Participant."""
         return False
 

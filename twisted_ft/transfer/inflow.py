@@ -13,8 +13,8 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
-from twisted_ft.transfer.recvfile import SocketRange
-from twisted_ft.transfer.relay import Relay
+from twisted_ft.transfer.recvfile import SocketBody
+from twisted_ft.transfer.relay import relay
 from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
@@ -81,9 +81,8 @@ class Inflow:
         self._failed = False
         self._at_rest: list[Deferred[None]] = []
         self._busy = False
-        self._range: SocketRange | None = None
-        self._relay: Relay | None = None
-        self._on_taken: Callable[[SocketRange], None] = lambda _: None
+        self._on_socket: SocketBody | None = None
+        self._on_taken: Callable[[SocketBody], None] = lambda _: None
         if sink.offset:
             self._begin(self._hash_kept)
 
@@ -101,15 +100,15 @@ class Inflow:
         if self._waiting >= BATCH and not self._busy:
             self._write_gathered()
 
-    def take_from(self, waiting: SocketRange, on_taken: Callable[[SocketRange], None]) -> bool:
-        """Append what can be read from a socket, in the thread that writes it.
+    def take_from(self, waiting: SocketBody, on_taken: Callable[[SocketBody], None]) -> bool:
+        """Append what can be read from a socket, by a thread.
 
         :param on_taken: is told when it has been
         :returns: False, where nothing more is written
         """
         if self._failed:
             return False
-        self._range, self._on_taken = waiting, on_taken
+        self._on_socket, self._on_taken = waiting, on_taken
         if not self._busy:
             self._go_on()
         return True
@@ -134,14 +133,14 @@ class Inflow:
         self._busy = True
         self._protocol.in_thread(job, *args).addCallbacks(self._done, self._fail)
 
-    def _write_from_socket(self, waiting: SocketRange) -> None:
+    def _write_from_socket(self, waiting: SocketBody) -> None:
         pieces, self._pieces = self._pieces, []
         self._busy = True
         job = self._protocol.in_thread(self._write_from, pieces, waiting)
         job.addBoth(self._give_back).addCallbacks(self._done, self._fail)
 
     def _give_back(self, result: T) -> T:
-        waiting, self._range = self._range, None
+        waiting, self._on_socket = self._on_socket, None
         if waiting is not None:
             self._on_taken(waiting)
         return result
@@ -152,25 +151,14 @@ class Inflow:
         return 0
 
     def _write(self, pieces: list[Buffer]) -> int:
-        if self._relay is not None:
-            self._relay.add(pieces)
-        else:
-            self._sink.write(pieces)
-            for piece in pieces:
-                self._digest.update(piece)
+        self._sink.write(pieces)
+        for piece in pieces:
+            self._digest.update(piece)
         return sum(len(piece) + _PIECE_COST for piece in pieces)
 
-    def _finish_relay(self) -> int:
-        relay, self._relay = self._relay, None
-        if relay is not None:
-            relay.finish()
-        return 0
-
-    def _write_from(self, pieces: list[Buffer], waiting: SocketRange) -> int:
-        if self._relay is None:
-            self._relay = Relay(self._digest.update, self._sink.write)
+    def _write_from(self, pieces: list[Buffer], waiting: SocketBody) -> int:
         size = self._write(pieces)
-        self._relay.add_from(waiting)
+        relay(waiting, self._digest.update, self._sink.write)
         return size
 
     def _done(self, written: int) -> None:
@@ -182,12 +170,10 @@ class Inflow:
 
     def _go_on(self) -> None:
         """Write what has gathered, where it is enough or the last; else have a rest."""
-        if self._range is not None:
-            self._write_from_socket(self._range)
+        if self._on_socket is not None:
+            self._write_from_socket(self._on_socket)
         elif self._pieces and (self._waiting >= BATCH or self._at_rest):
             self._write_gathered()
-        elif self._relay is not None and self._at_rest:
-            self._begin(self._finish_relay)
         else:
             self._rest()
 

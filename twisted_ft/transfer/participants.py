@@ -7,7 +7,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.transfer.recvfile import SocketRange
+from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.wire.messages import Message
 
 
@@ -20,11 +20,11 @@ class Participant(Protocol):
     def data_received(self, content: bytes | memoryview) -> None:
         """Some of the exchange's body; the buffer may be kept."""
 
-    def socket_offered(self, waiting: SocketRange) -> bool:
+    def socket_offered(self, waiting: SocketBody) -> bool:
         """More of the body is on the socket, and may be taken there, by a thread.
 
-        :returns: whether it will be: the range is then the participant's, until it gives it
-            back by ``range_taken``
+        :returns: whether it will be: the socket is then the participant's, until it gives it
+            back by ``socket_returned``
         """
 
     def connection_lost(self, error: FileTransferError) -> None:
@@ -37,7 +37,7 @@ class Bodiless:
     def data_received(self, content: bytes | memoryview) -> None:
         """The tables let none through."""
 
-    def socket_offered(self, waiting: SocketRange) -> bool:
+    def socket_offered(self, waiting: SocketBody) -> bool:
         """The tables let none through."""
         return False
 
@@ -54,7 +54,7 @@ class Nobody:
     def data_received(self, content: bytes | memoryview) -> None:
         """Passed over."""
 
-    def socket_offered(self, waiting: SocketRange) -> bool:
+    def socket_offered(self, waiting: SocketBody) -> bool:
         """Passed over, as it comes."""
         return False
 

@@ -34,7 +34,7 @@ from twisted_ft.errors import (
 from twisted_ft.transfer.failures import why_lost
 from twisted_ft.transfer.participants import Nobody, Participant
 from twisted_ft.transfer.rate import RateLimit
-from twisted_ft.transfer.recvfile import WORTHWHILE, SocketRange, can_recvfile
+from twisted_ft.transfer.recvfile import WORTHWHILE, SocketBody, can_recvfile
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import FileRange
 from twisted_ft.wire.conversation import Conversation, Side
@@ -228,19 +228,21 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if self._ending is not None or not can_recvfile(self.transport):
             return
         try:
-            waiting = SocketRange(self.transport, left)
+            waiting = SocketBody(self.transport, left)
         except OSError:  # no descriptor is left: it comes through the transport, as ever
             return
         self.pause_reading()
         if not self._participants.get(exchange, _NOBODY).socket_offered(waiting):
-            self.range_taken(waiting)
+            self.socket_returned(waiting)
 
-    def range_taken(self, waiting: SocketRange) -> None:
+    def socket_returned(self, waiting: SocketBody) -> None:
         """Whoever took bytes off the socket has done so, and gives the rest back."""
         waiting.close()
-        self.conversation.data_taken(waiting.received)
+        self.conversation.data_came(waiting.left)
         if waiting.received:
             self._taken = True
+        if waiting.header:
+            self.dataReceived(bytes(waiting.header))
         self.resume_reading()
 
     # -- saying --------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.inflow import Inflow
 from twisted_ft.transfer.outcome import Course, Moved
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.recvfile import SocketRange
+from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
 
@@ -108,15 +108,18 @@ class Receiving(Dialogue):
             self._inflow.take(content)
             self._course.moves(len(content))
 
-    def socket_offered(self, waiting: SocketRange) -> bool:
+    def socket_offered(self, waiting: SocketBody) -> bool:
         """See Participant; where there is a limit on the rate, the pieces are better counted."""
         if self._inflow is None or self.state is not State.BODY or self._course.limit is not None:
             return False
-        return waiting.size <= self._expected and self._inflow.take_from(waiting, self._taken)
+        if waiting.left > self._expected:
+            return False
+        waiting.to_come = self._expected
+        return self._inflow.take_from(waiting, self._taken)
 
-    def _taken(self, waiting: SocketRange) -> None:
+    def _taken(self, waiting: SocketBody) -> None:
         self._expected -= waiting.received
-        self.protocol.range_taken(waiting)
+        self.protocol.socket_returned(waiting)
         self._course.moves(waiting.received)
 
     def _sink_failed(self, error: FileTransferError) -> None:

@@ -1,10 +1,10 @@
-"""The counterpart of sendfile: what is next on a plain socket, read by a thread.
+"""The counterpart of sendfile: a body that is next on a plain socket, read by a thread.
 
-A body that comes fast needn't pass through the reactor: while a DATA frame has bytes to come,
-the transport is paused, and a thread takes them off the socket by itself, into buffers that are
-used again and again (``relay.py``).  That saves a trip to the thread, a new buffer and two
-wake-ups for each half mebibyte.  A thread gives up as soon as nothing has come for a moment, so
-a slow peer never holds one.
+A body that comes fast needn't pass through the reactor: once a DATA frame of it has begun, the
+transport is paused, and a thread takes what is to come off the socket by itself, frame after
+frame, into buffers that are used again and again (``relay.py``).  That saves a trip to the
+thread, a new buffer and two wake-ups for each half mebibyte.  A thread gives up as soon as
+nothing has come for a moment, so a slow peer never holds one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import time
 from typing import Any
 
 from twisted.internet import tcp
+
+from twisted_ft.wire.frames import HEADER_SIZE, data_length
 
 HAS_RECVFILE = hasattr(os, "readv") and hasattr(select, "poll")
 WORTHWHILE = 1 << 19
@@ -30,52 +32,75 @@ def can_recvfile(transport: Any) -> bool:
     return HAS_RECVFILE and isinstance(transport, tcp.Connection) and not transport.TLS
 
 
-class SocketRange:
-    """The next ``size`` bytes on a transport's socket, all of one body.
+class SocketBody:
+    """What is to come of a body, from within a DATA frame on, on a transport's socket.
 
+    It ends with the body, and before the first frame that isn't DATA, or is more than the body.
     It has a descriptor of its own, so that the transport may be closed meanwhile.
 
-    :param transport: a plain one, which is paused until the range is closed
+    :param transport: a plain one, which is paused until the socket is let go of
+    :param left: bytes to come of the DATA frame under way
     """
 
-    def __init__(self, transport: Any, size: int) -> None:
-        self.size = size
+    def __init__(self, transport: Any, left: int) -> None:
+        self.left = left
+        self.to_come = left
+        """bytes of the body that are still on the socket, or not even there"""
         self.received = 0
-        """bytes that are off the socket"""
+        """bytes of the body that are off the socket"""
+        self.header = bytearray()
+        """what is off the socket besides: a header, or its beginning, that wasn't followed"""
         self._fd = os.dup(transport.fileno())
         self._readable = select.poll()
         self._readable.register(self._fd, select.POLLIN)
         self._deadline: float | None = None
 
     def fill(self, buffer: memoryview) -> int:
-        """Read what is there, and wait a moment for it where nothing is; bytes.  Blocks.
+        """Read until ``buffer`` is more than half full; bytes.  Blocks.
 
-        It gives nothing where the range has been read, in a lull, when its time is over, and at
-        the end of the connection, which the transport finds by itself.
+        It reads less, or nothing, where the body has been read, in a lull, when its time is over,
+        and at the end of the connection, which the transport finds by itself.
         """
         if self._deadline is None:
             self._deadline = time.monotonic() + _TURN
-        if self.received == self.size or time.monotonic() >= self._deadline:
-            return 0
-        wanted = buffer[: self.size - self.received]
-        count = self._fill(wanted)
-        if not count and self._readable.poll(_LULL):
-            count = self._fill(wanted)
-        self.received += count
-        return count
-
-    def _fill(self, buffer: memoryview) -> int:
-        """Read until ``buffer`` is half full at least, or nothing more is there."""
         filled = 0
-        try:
-            while filled <= len(buffer) // 2:
-                count = os.readv(self._fd, [buffer[filled:]])
-                if not count:
-                    break
-                filled += count
-        except OSError:
-            pass
+        while self.left and filled <= len(buffer) // 2 and time.monotonic() < self._deadline:
+            try:
+                count = self._read(buffer[filled:])
+            except BlockingIOError:
+                if self._readable.poll(_LULL):
+                    continue
+                break
+            except OSError:
+                break
+            if not count:
+                break
+            filled += count
         return filled
+
+    def _read(self, buffer: memoryview) -> int:
+        """Read once, up to the end of the frame and the header of the next; bytes of the body."""
+        part = buffer[: self.left]
+        header = bytearray(HEADER_SIZE if len(part) == self.left < self.to_come else 0)
+        count = os.readv(self._fd, [part, header])
+        data = min(count, len(part))
+        self._count(data)
+        if count > data:
+            self._follow(header[: count - data])
+        return data
+
+    def _count(self, size: int) -> None:
+        self.received += size
+        self.to_come -= size
+        self.left -= size
+
+    def _follow(self, header: bytearray) -> None:
+        """Go on with the frame of this header, where it is the body's."""
+        length = data_length(header) if len(header) == HEADER_SIZE else 0
+        if 0 < length <= self.to_come:
+            self.left = length
+        else:
+            self.header = header
 
     def close(self) -> None:
         """Let go of the socket."""

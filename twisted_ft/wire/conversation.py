@@ -198,9 +198,12 @@ class Conversation:
         left = self._frames.data_left
         return (self._incoming_bodies[0], left) if left and self._incoming_bodies else (0, 0)
 
-    def data_taken(self, size: int) -> None:
-        """``size`` of the bytes that were to come were taken off the stream by other means."""
-        self._frames.passed_over(size)
+    def data_came(self, left: int) -> None:
+        """More of the body was taken off the stream by other means, this frame and whole ones.
+
+        :param left: bytes still to come of the DATA frame under way
+        """
+        self._frames.data_came(left)
 
     def _hear(self, message: Message) -> bool:
         """Give the message its place; False for one that crossed the end of its exchange."""

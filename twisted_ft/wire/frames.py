@@ -52,6 +52,11 @@ def header(kind: int, length: int) -> bytes:
     return bytes((kind,)) + length.to_bytes(3, "big")
 
 
+def data_length(header: bytes | bytearray) -> int:
+    """How many bytes of DATA follow this header; 0, where anything else does."""
+    return int.from_bytes(header[1:HEADER_SIZE], "big") if header[0] == DATA else 0
+
+
 def decode(payload: bytes | memoryview) -> Message:
     """The message in a MESSAGE frame's payload; ProtocolError where it is none."""
     try:
@@ -79,11 +84,11 @@ class FrameReader:
         """Bytes that are to come of the DATA frame under way; 0 where none is."""
         return self._data_left
 
-    def passed_over(self, size: int) -> None:
-        """``size`` bytes of the DATA frame under way have come another way."""
-        if size > self._data_left:
-            raise ValueError(f"{size} bytes of a frame that has {self._data_left} to come")
-        self._data_left -= size
+    def data_came(self, left: int) -> None:
+        """DATA has come another way, from within a frame on; ``left`` bytes of one are to come."""
+        if not self._data_left:
+            raise ValueError("no DATA frame is under way")
+        self._data_left = left
 
     def receive(self, data: bytes) -> Iterator[Message | bytes | memoryview]:
         """Each message, and each piece of a DATA frame, that ``data`` completes or carries on."""
