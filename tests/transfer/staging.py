@@ -159,16 +159,21 @@ class WatchedSink:
 
 
 class Certificates:
-    """A certificate for server.example, and what a client has to trust for it."""
+    """A certificate for server.example, and what a client has to trust for it.
 
-    def __init__(self) -> None:
+    :param newest: the newest version of TLS that the client speaks
+    """
+
+    def __init__(self, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
         authority = trustme.CA()
         issued = authority.issue_cert("server.example")
         pem = issued.private_key_pem.bytes() + issued.cert_chain_pems[0].bytes()
         self.server = ssl.PrivateCertificate.loadPEM(pem).options()
         trusted = ssl.Certificate.loadPEM(authority.cert_pem.bytes())
         self.client = ssl.optionsForClientTLS(
-            "server.example", trustRoot=ssl.trustRootFromCertificates([trusted])
+            "server.example",
+            trustRoot=ssl.trustRootFromCertificates([trusted]),
+            extraCertificateOptions={"lowerMaximumSecurityTo": newest},
         )
 
 

@@ -33,6 +33,8 @@ _TLS_REASONS = {
 def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
     """The failure to tell whoever still waits for something on the connection."""
     if type(reason.value).__module__.partition(".")[0] in _TLS_MODULES:
+        if conversation.is_open:
+            return ConnectionFailed("what came over TLS was damaged; run again to carry on")
         return _tls_failure(reason)
     if not conversation.is_open and reason.check(ConnectionDone, ConnectionLost):
         if conversation.side is Side.CLIENT:

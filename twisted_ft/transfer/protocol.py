@@ -37,6 +37,7 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import WORTHWHILE, SocketBody, can_recvfile
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import FileRange
+from twisted_ft.transfer.tls import TLSStream, tls_stream
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
@@ -103,6 +104,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._turns: dict[int, Deferred[None]] = {}
         self._range: FileRange | None = None
         self._held_back = b""
+        self._tls: TLSStream | None = None
 
     @property
     def peer(self) -> str:
@@ -134,8 +136,9 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if self._ending is not None:
             return
         self.resetTimeout()
+        content = data if self._tls is None else self._tls.read_on(data)
         try:
-            for event in self.conversation.receive(data):
+            for event in self.conversation.receive(content):
                 if isinstance(event, Data):
                     self._taken = True
                     self._participants.get(event.exchange, _NOBODY).data_received(event.content)
@@ -146,7 +149,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         except ProtocolError as error:
             self.end(error)
         else:
-            self._offer_socket(len(data))
+            self._offer_socket(len(content))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everyone who still waits for something, and why."""
@@ -208,6 +211,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         except FileTransferError as error:
             self.end(error)
             return
+        self._tls = tls_stream(self.transport, RECEIVE_SIZE)
         if answer:
             self._write(self.conversation.welcome())
 
@@ -281,7 +285,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if self._ending is not None:
             raise self._ending
         header = self.conversation.data_header(exchange, len(piece))
-        self.transport.writeSequence((header, piece))
+        (self._tls or self.transport).writeSequence((header, piece))
 
     async def send_range(self, exchange: int, fd: int, offset: int, size: int) -> int:
         """Send a range of a file as one DATA frame, without copying it; the bytes it still had.
@@ -356,7 +360,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     def _write(self, data: bytes) -> None:
         """Send a message; behind the DATA frame that is being filled, where one is."""
         if self._range is None:
-            self.transport.write(data)
+            (self._tls or self.transport).write(data)
         else:
             self._held_back += data
 

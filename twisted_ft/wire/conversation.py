@@ -172,7 +172,7 @@ class Conversation:
 
     # -- hearing -------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> Iterator[Message | Data]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Message | Data]:
         """Each message, and each piece of a body, in ``data``, once it has its place."""
         for event in self._frames.receive(data):
             if isinstance(event, (bytes, memoryview)):

@@ -90,7 +90,7 @@ class FrameReader:
             raise ValueError("no DATA frame is under way")
         self._data_left = left
 
-    def receive(self, data: bytes) -> Iterator[Message | bytes | memoryview]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Message | bytes | memoryview]:
         """Each message, and each piece of a DATA frame, that ``data`` completes or carries on."""
         rest: bytes | memoryview = data
         while len(rest):
