@@ -117,6 +117,19 @@ class Place:
         for path in self.uploads.iterdir():
             path.rename(kept / path.name)
 
+    def touch_memory(self, size: int) -> None:
+        """Have the memory for the next ``size`` bytes of files in use, and free it again.
+
+        A virtual machine's host takes free memory back after two seconds, and to give it again
+        takes up to ten times as long as to copy into it.  Whoever writes more than the one before
+        would pay for that, and who starts at once would find what has just been freed.
+        """
+        spare = self.folder / "spare"
+        with open(spare, "wb") as writing:
+            for _ in range(size // MIB):
+                writing.write(bytes(MIB))
+        spare.unlink()
+
     # -- servers -----------------------------------------------------------------------------
 
     def server(self, peer: Peer) -> Server:

@@ -52,18 +52,25 @@ class Race:
 
     :param place: where they work
     :param settle: seconds before each turn
+    :param memory: bytes that a turn writes, whose memory is to have been in use just before it
     :param watched: whether to look for peaks of memory
     :param rotating: whether another row begins each turn
     """
 
     def __init__(
-        self, place: Place, settle: float, watched: bool = True, rotating: bool = True
+        self,
+        place: Place,
+        settle: float = 0.0,
+        memory: int = 0,
+        watched: bool = True,
+        rotating: bool = True,
     ) -> None:
         self.place = place
         self.rows: list[Row] = []
         self.left_out: list[str] = []
         """what couldn't be measured, and why"""
-        self._settle, self._watched, self._rotating = settle, watched, rotating
+        self._settle, self._memory = settle, memory
+        self._watched, self._rotating = watched, rotating
 
     def add(
         self,
@@ -116,6 +123,7 @@ class Race:
     def _turn(self, row: Row, warming: bool) -> Taken:
         (row.prepare or self.place.empty)()
         time.sleep(self._settle)
+        self.place.touch_memory(self._memory)
         taken = row.act()
         if warming and row.check is not None:
             row.check()

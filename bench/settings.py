@@ -39,14 +39,3 @@ class Settings:
     def tree_files(self) -> int:
         """Files of the made tree."""
         return self.files or self.size(100_000, 1_000)
-
-    @property
-    def settling(self) -> float:
-        """Seconds before a turn with a large file.
-
-        A virtual machine's host takes free memory back within a second or two, and the first
-        touch of a page that it has taken costs several times what copying into it does.  A
-        client that starts at once would find what the one before has just freed, and one that
-        starts later not; after three seconds both find the same.
-        """
-        return 0.2 if self.small else 3.0

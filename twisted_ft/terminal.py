@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-"""Unicode categories that control, reorder or hide what a terminal shows, or look like a space."""
-
 
 def shown(name: bytes | str) -> str:
     """``name`` with everything that isn't plainly visible escaped, as ``\\x1b`` or ``\\u202e``.
@@ -15,7 +10,7 @@ def shown(name: bytes | str) -> str:
     different names never come out as the same text.
     """
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
-    return "".join(map(_shown, text))
+    return printable(text.replace("\\", "\\\\"))
 
 
 def printable(text: str) -> str:
@@ -23,15 +18,11 @@ def printable(text: str) -> str:
 
     Backslashes stay as they are, as the names in a sentence have been through ``shown``.
     """
-    return "".join(map(_escaped, text))
-
-
-def _shown(character: str) -> str:
-    return "\\\\" if character == "\\" else _escaped(character)
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:
-    if character == " " or unicodedata.category(character) not in _UNSAFE:
+    if character.isprintable():  # neither of the categories C* nor Z*, or a space
         return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that isn't UTF-8 (PEP 383)

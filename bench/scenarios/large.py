@@ -35,7 +35,7 @@ def get(settings: Settings) -> Report:
     size = _size(settings)
     with Place(settings, settings.folder) as place:
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=size)
         check = partial(same_file, file, place.downloads / "file")
         add = partial(race.add, check=check)
         ours = add("`ft get`", lambda: ft(settings, place.server(peers.FT), "get", "@file", "out/"))
@@ -75,7 +75,7 @@ def put(settings: Settings) -> Report:
     size = _size(settings)
     with Place(settings, settings.folder) as place:
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=size)
         source, check = str(file), partial(same_file, file, place.uploads / "file")
         add = partial(race.add, check=check)
         ours = add("`ft put`", lambda: ft(settings, place.server(peers.FT), "put", source, "@in/"))
@@ -103,7 +103,7 @@ def tls(settings: Settings) -> Report:
     size = _size(settings)
     with Place(settings, settings.folder) as place:
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=size)
         down = partial(race.add, check=partial(same_file, file, place.downloads / "file"))
         up = partial(race.add, check=partial(same_file, file, place.uploads / "file"))
         got = down(
@@ -151,7 +151,7 @@ def held(settings: Settings) -> Report:
     size = _size(settings)
     with Place(settings, settings.folder) as place:
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=size)
         add = partial(race.add, check=partial(same_file, file, place.downloads / "file"))
         limit = ("--limit-rate", _HELD)
         ours = add(
@@ -177,7 +177,7 @@ def again(settings: Settings) -> Report:
     size = _size(settings)
     with Place(settings, settings.folder) as place, ExitStack() as servers:
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling, rotating=False)
+        file, race = place.file(size), Race(place, memory=size, rotating=False)
         current: list[Server] = []
 
         def new_server() -> None:
@@ -206,7 +206,7 @@ def resume(settings: Settings) -> Report:
     with Place(settings, settings.folder) as place:
         place.room(2 * size + half)
         file, rest = place.file(size), place.file(half, "rest")
-        server, race = place.server(peers.FT), Race(place, settings.settling)
+        server, race = place.server(peers.FT), Race(place, memory=size)
         part, record, content = _killed_at_half(place, server, half)
 
         def halve() -> None:

@@ -31,7 +31,7 @@ def crowd(settings: Settings) -> Report:
     count, size = settings.size(32, 8), settings.size(64 * MIB, 8 * MIB)
     with Place(settings, settings.folder) as place:
         place.room((count + 1) * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=count * size)
         check = partial(_all_same, file, place.downloads, count)
 
         client = ft(settings, place.server(peers.FT), "get", "@file", f"out/{NUMBER}")
@@ -109,7 +109,7 @@ def idle(settings: Settings) -> Report:
         place.running(peers.FT, *most) as crowded,
     ):
         place.room(2 * size)
-        file, race = place.file(size), Race(place, settings.settling)
+        file, race = place.file(size), Race(place, memory=size)
 
         def get(server: Server) -> Client:
             return ft(settings, server, "get", "@file", "out/")

@@ -122,7 +122,7 @@ def real(settings: Settings) -> Report:
         tree = place.copy_of(kept)
         files = [path for path in tree.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
-        race = Race(place, settings.settling)
+        race = Race(place, memory=size)
         _both_ways(race, tree, "", "", throughput(1.0))
         race.run(settings.turns)
         return Report(

@@ -26,8 +26,8 @@ from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Attributes
 
-_PIECE = 1 << 20
-"""Bytes in one piece of what was kept."""
+_PIECE = 1 << 22
+"""Bytes in one piece of what was kept: enough to be worth a trip to another thread."""
 _OWNER = 0o600
 """The permissions without which a partial file couldn't be carried on."""
 

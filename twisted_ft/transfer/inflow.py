@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import Buffer
+from twisted_ft.transfer.ahead import read_ahead
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import SocketBody
@@ -146,7 +147,7 @@ class Inflow:
         return result
 
     def _hash_kept(self) -> int:
-        for piece in self._sink.kept():
+        for piece in read_ahead(self._sink.kept()):
             self._digest.update(piece)
         return 0
 

@@ -8,7 +8,7 @@ transport is plain TCP and the source has a descriptor, sendfile(2) takes its pl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from blake3 import blake3
@@ -20,6 +20,7 @@ from zope.interface import implementer
 from twisted_ft.errors import SourceChanged
 from twisted_ft.stores.interfaces import IDescriptorSource, ISource
 from twisted_ft.terminal import shown
+from twisted_ft.transfer.ahead import read_ahead
 from twisted_ft.transfer.outcome import Course
 from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.sendfile import can_sendfile
@@ -30,6 +31,8 @@ PIECE = 1 << 20
 """Bytes in a piece that is kept in memory, at most."""
 SENDFILE_PIECE = (1 << 24) - (1 << 12)
 """Bytes in a piece that isn't, at most: the whole pages that fit into a DATA frame."""
+_BEFORE = 1 << 22
+"""Bytes read at once of what lies before a body: enough to be worth a trip to another thread."""
 _PACE = 0.1
 """Seconds that a piece should take: long enough to be worth a trip to a thread, and short enough
 to be stopped soon, as a frame that has begun must be filled."""
@@ -79,13 +82,18 @@ class _Ahead:
 
     def hash_before(self) -> None:
         """Hash what lies before the body, which the receiver has.  Blocks."""
-        position, end = 0, self._position if self._known is None else 0
+        if self._known is None:
+            for piece in read_ahead(self._before(self._position)):
+                self._digest.update(piece)
+
+    def _before(self, end: int) -> Iterator[bytes]:
+        position = 0
         while position < end:
-            piece = self._source.read(position, min(PIECE, end - position))
+            piece = self._source.read(position, min(_BEFORE, end - position))
             if not piece:
                 raise self._shrunk()
-            self._digest.update(piece)
             position += len(piece)
+            yield piece
 
     def _shrunk(self) -> SourceChanged:
         return SourceChanged(
