@@ -150,7 +150,8 @@ class Trial:
         ends: list[str | Path] = [self._source, self._server.url("file")]
         if self._direction == "get":
             ends = [self._server.url("file"), self._local]
-        process = start_ft(self._direction, "--json", "--limit-rate", self._rate, *ends)
+        limit = [] if self._rate == "none" else ["--limit-rate", self._rate]
+        process = start_ft(self._direction, "--json", *limit, *ends)
         if point is None:
             return Run(missing, outcome(process).line)
         goal = point * self._size
@@ -414,7 +415,7 @@ def main() -> None:
     parser.add_argument("--mebibytes", type=int, help="size of the file")
     parser.add_argument("--files", type=int, default=20_000, help="files in the tree")
     parser.add_argument("--kills", type=int, help="20; of a tree 50")
-    parser.add_argument("--rate", default="400M")
+    parser.add_argument("--rate", default="400M", help="of transfers; none, for no limit")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
     given.folder.mkdir(parents=True)

@@ -277,7 +277,7 @@ def _checked(names: list[bytes]) -> list[bytes]:
 def _entry(path: bytes, status: os.stat_result) -> Entry:
     return Entry(
         path=path,
-        kind=kind_of(status),
+        kind=kind_of(status.st_mode),
         size=status.st_size,
         mtime=mtime_of(status),
         mode=stat.S_IMODE(status.st_mode),

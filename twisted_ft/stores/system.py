@@ -41,9 +41,9 @@ def mtime_of(status: os.stat_result) -> int:
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 
 
-def kind_of(status: os.stat_result) -> str:
-    """What it is, as it can be said: ``file``, ``directory``, ``link`` or ``other``."""
-    return _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+def kind_of(mode: int) -> str:
+    """What a mode is that of, as it can be said: ``file``, ``directory``, ``link`` or ``other``."""
+    return _KINDS.get(stat.S_IFMT(mode), "other")
 
 
 def lock(fd: int) -> bool:

@@ -50,7 +50,7 @@ _MOST_OPEN = 256
 """Folders that are held open at once."""
 _MOST_NEW = 1 << 14
 """New folders that are remembered as such."""
-_DONE = Outcome.DONE
+_DONE, _HELD = Outcome.DONE, Outcome.HELD
 
 
 @implementer(IUnpacker)
@@ -143,15 +143,15 @@ class LocalUnpacker:
         place = self._places.get(folder) or self._place(folder)
         if type(item) is Whole:
             return self._write(place, item)
+        if type(item) is Described and item.kind == "file":
+            return self._compare(place, item)
         if isinstance(item, Link):
             return self._link(place, item)
         if isinstance(item, Settled):
             return self._settle(below(place.path, item.name), item)
         if not isinstance(item, Described):
             return Outcome.DECLINED
-        if item.kind == "directory":
-            return self._make(place, item.name)
-        return self._compare(place, item) if item.kind == "file" else Outcome.DECLINED
+        return self._make(place, item.name) if item.kind == "directory" else Outcome.DECLINED
 
     # -- folders -------------------------------------------------------------------------
 
@@ -266,13 +266,13 @@ class LocalUnpacker:
             standing = place.folder.stat(item.name)
         except FileNotFoundError:
             return Outcome.WANTED
-        if stat.S_ISREG(standing.st_mode) and standing.st_size == item.size:
+        if standing.st_size == item.size and stat.S_ISREG(standing.st_mode):
             if not item.blake3:
-                same = system.mtime_of(standing) == item.mtime
+                same = standing.st_mtime_ns == item.mtime or system.mtime_of(standing) == item.mtime
             else:
                 same = self._digest(below(place.path, item.name)) == item.blake3
             if same:
-                return Outcome.HELD
+                return _HELD
         check_replaceable(standing, below(place.path, item.name))
         if not self._overwrite:
             raise already_exists(below(place.path, item.name))

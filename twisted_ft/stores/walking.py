@@ -86,13 +86,13 @@ class Load:
 def size_of(item: Item) -> int:
     """Bytes that an item takes in a message, at most."""
     size = _ITEM_SIZE + len(item.name)
+    if type(item) is Described:
+        return size
     if type(item) is Whole:
         return size + len(item.content)
     if isinstance(item, Unsendable):
-        size += 4 * len(item.text)
-    else:
-        size += len(getattr(item, "target", b""))
-    return size
+        return size + 4 * len(item.text)
+    return size + len(getattr(item, "target", b""))
 
 
 def content_size(parts: Sequence[Part]) -> int:
