@@ -37,6 +37,7 @@ class TLSStream:
         self._buffer = memoryview(b"")
         if hasattr(transport.transport, "bufferSize"):
             transport.transport.bufferSize = at_once
+            transport.transport.SEND_LIMIT = at_once
 
     def write(self, data: bytes) -> None:
         """Encrypt ``data``, and send it."""
