@@ -93,6 +93,26 @@ def test_before_tls_1_3_the_transport_does_it_all(tmp_path: Path, counted: Count
     assert not counted.received
 
 
+def test_what_is_said_at_the_greeting_is_not_held_back() -> None:
+    """Else what is said next, in larger steps, would overtake it."""
+    network = MemoryNetwork()
+    factory = FileTransferFactory(MemoryStore(), runtime=network.runtime)
+    endpoint = TLSEndpoint(network, factory, Certificates())
+    listings: list[Any] = []
+    written: list[int] = []
+
+    def begin(client: Client) -> Client:
+        socket = client.protocol.transport.transport
+        written.append(socket.written)
+        listings.append(client.list())
+        written.append(socket.written)
+        return client
+
+    network.run(connect(endpoint, runtime=network.runtime).addCallback(begin))
+    assert network.run(listings[0]) == []
+    assert written[0] < written[1]
+
+
 def test_plain_transports_have_none() -> None:
     assert tls_stream(object(), RECEIVE_SIZE) is None
 

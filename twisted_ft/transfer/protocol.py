@@ -206,12 +206,12 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._watch()
 
     def _be_greeted(self, answer: bool) -> None:
+        self._tls = tls_stream(self.transport, RECEIVE_SIZE)  # before anyone says the next word
         try:
             self._policy.greeted(self)
         except FileTransferError as error:
             self.end(error)
             return
-        self._tls = tls_stream(self.transport, RECEIVE_SIZE)
         if answer:
             self._write(self.conversation.welcome())
 
