@@ -62,7 +62,7 @@ class Profile:
     title: str
     peer: peers.Peer
     words: tuple[str, ...]
-    data: Callable[[Place], object]
+    data: Callable[[Place], Path]
 
 
 def _file(place: Place) -> Path:
@@ -96,16 +96,15 @@ def profile(name: str, settings: Settings) -> str:
         subprocess.run(client.command, cwd=place.work, check=True)
         place.empty()
         place.touch_memory(sum(each.stat().st_size for each in _files(data)))
-        samples = _recorded(place, client)
-        return stacks(wanted.title, "s of CPU", KINDS, _by_thread(list(samples), server))
+        samples = list(_recorded(place, client))
+        return stacks(wanted.title, "s of CPU", KINDS, _by_thread(samples, server))
 
 
 def _placed(word: str, place: Place) -> str:
     return word.replace("{served}", str(place.served))
 
 
-def _files(data: object) -> Iterable[Path]:
-    assert isinstance(data, Path)
+def _files(data: Path) -> Iterable[Path]:
     return data.rglob("*") if data.is_dir() else [data]
 
 

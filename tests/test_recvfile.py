@@ -174,29 +174,48 @@ def test_it_outlives_its_transport(ends: Any) -> None:
 
 
 def test_what_a_relay_holds_unwritten_is_bounded(ends: Any) -> None:
-    """So a kill loses little: one buffer is filled while the other is written, and that is all."""
+    """So a kill loses little: one buffer is filled while the other is written, and there is no
+    third, however many times they are filled.
+    """
     one, other = ends
     one.setblocking(False)
-    size = 6 * BUFFER
-    waiting = body(other, size)
-    most = 0
-    written = 0
+    waiting = body(other, 6 * BUFFER)
+    buffers: dict[int, Any] = {}
+    written: list[int] = []
 
     def send(_: Any = None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while one.send(bytes(1 << 20)):
-                pass
+        if len(written) < 12:
+            with contextlib.suppress(BlockingIOError):
+                while one.send(bytes(1 << 16)):
+                    pass
 
     def write(pieces: Any) -> None:
-        nonlocal most, written
-        most = max(most, waiting.received - written)
-        written += sum(map(len, pieces))
+        for piece in pieces:
+            buffers[id(piece.obj)] = piece.obj  # held, so that no other has its id
+            written.append(len(piece))
 
     send()
     relay(waiting, send, write)
     waiting.close()
-    assert written == waiting.received > 0
-    assert most <= 2 * BUFFER
+    assert len(written) > 4
+    assert sum(written) == waiting.received
+    assert [len(each) for each in buffers.values()] == [BUFFER, BUFFER]
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_a_short_body_needs_short_buffers(ends: Any, size: int) -> None:
+    one, other = ends
+    one.sendall(bytes(size))
+    waiting = body(other, size)
+    buffers: list[int] = []
+
+    def write(pieces: Any) -> None:
+        buffers.append(len(pieces[0].obj))
+
+    relay(waiting, lambda piece: None, write)
+    waiting.close()
+    assert waiting.received == size
+    assert set(buffers) == {size}
 
 
 def test_a_relay_says_what_writing_failed_with(ends: Any) -> None:

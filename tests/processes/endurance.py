@@ -97,7 +97,7 @@ class Trial:
     :param folder: an empty folder
     :param direction: ``get`` or ``put``
     :param victim: who is killed, ``client`` or ``server``
-    :param rate: bytes a second, as ``--limit-rate`` takes it
+    :param rate: bytes a second, as ``--limit-rate`` takes it, or ``none``
     """
 
     def __init__(self, folder: Path, direction: str, victim: str, size: int, rate: str) -> None:
@@ -150,8 +150,7 @@ class Trial:
         ends: list[str | Path] = [self._source, self._server.url("file")]
         if self._direction == "get":
             ends = [self._server.url("file"), self._local]
-        limit = [] if self._rate == "none" else ["--limit-rate", self._rate]
-        process = start_ft(self._direction, "--json", *limit, *ends)
+        process = start_ft(self._direction, "--json", *_limit(self._rate), *ends)
         if point is None:
             return Run(missing, outcome(process).line)
         goal = point * self._size
@@ -171,6 +170,11 @@ def _write_noise(path: Path, size: int) -> None:
     with path.open("wb") as file:
         while size:
             size -= file.write(noise.randbytes(min(size, 1 << 20)))
+
+
+def _limit(rate: str) -> list[str]:
+    """What says so to ``ft``."""
+    return [] if rate == "none" else ["--limit-rate", rate]
 
 
 def random_points(kills: int, seed: int) -> list[float]:
@@ -236,7 +240,7 @@ class TreeTrial:
     :param direction: ``get`` or ``put``
     :param victim: who is killed, ``client`` or ``server``
     :param files: how many, each of up to 60 kB; and some larger ones beside them
-    :param rate: bytes a second, as ``--limit-rate`` takes it
+    :param rate: bytes a second, as ``--limit-rate`` takes it, or ``none``
     """
 
     def __init__(self, folder: Path, direction: str, victim: str, files: int, rate: str) -> None:
@@ -279,7 +283,7 @@ class TreeTrial:
         ends: list[str | Path] = [self._source, url]
         if self._direction == "get":
             ends = [url + "tree", self._into.parent]
-        return start_ft(self._direction, "-rq", "--limit-rate", self._rate, *ends)
+        return start_ft(self._direction, "-rq", *_limit(self._rate), *ends)
 
     def _once(self, point: float) -> None:
         goal = point * self._files

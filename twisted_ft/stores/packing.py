@@ -20,8 +20,6 @@ from twisted_ft.stores.names import PARTIAL, file_components
 from twisted_ft.stores.system import kind_of, mtime_of
 from twisted_ft.wire.messages import Described, Item, Link, Unsendable, Whole, shortened
 
-_BITS = 0o7777
-"""What of a mode says who may do what (inode(7))."""
 _PIECE = 1 << 20
 """Bytes of a file that are read at once for its digest."""
 
@@ -93,7 +91,7 @@ class LocalPacker:
             content, status = here.read_whole(name, small)
         except OSError as error:
             return _unsendable(error, folder, name)
-        mtime, mode = mtime_of(status), status.st_mode & _BITS
+        mtime, mode = mtime_of(status), stat.S_IMODE(status.st_mode)
         if content is None:
             return Described(name, "file", status.st_size, mtime, mode)
         return Whole(name, mtime, mode, content, blake3(content).digest())
@@ -145,7 +143,7 @@ def below(folder: bytes, name: bytes) -> bytes:
 
 def _described(name: bytes, status: os.stat_result) -> Described:
     mode = status.st_mode
-    return Described(name, kind_of(mode), status.st_size, mtime_of(status), mode & _BITS)
+    return Described(name, kind_of(mode), status.st_size, mtime_of(status), stat.S_IMODE(mode))
 
 
 def _unsendable(error: OSError, folder: bytes, name: bytes) -> Unsendable:

@@ -50,7 +50,7 @@ _MOST_OPEN = 256
 """Folders that are held open at once."""
 _MOST_NEW = 1 << 14
 """New folders that are remembered as such."""
-_DONE, _HELD = Outcome.DONE, Outcome.HELD
+_DONE = Outcome.DONE
 
 
 @implementer(IUnpacker)
@@ -268,11 +268,11 @@ class LocalUnpacker:
             return Outcome.WANTED
         if standing.st_size == item.size and stat.S_ISREG(standing.st_mode):
             if not item.blake3:
-                same = standing.st_mtime_ns == item.mtime or system.mtime_of(standing) == item.mtime
+                same = system.mtime_of(standing) == item.mtime
             else:
                 same = self._digest(below(place.path, item.name)) == item.blake3
             if same:
-                return _HELD
+                return Outcome.HELD
         check_replaceable(standing, below(place.path, item.name))
         if not self._overwrite:
             raise already_exists(below(place.path, item.name))

@@ -14,8 +14,8 @@ from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.recvfile import SocketBody
 
 BUFFER = 1 << 22
-"""Bytes in a buffer.  Fewer would stay in a core's cache until they are hashed; but a socket that
-is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
+"""Bytes in a buffer, at most.  Fewer would stay in a core's cache until they are hashed; but a
+socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
 _BUFFERS = 2
 """One is filled while the other is written: at most so much has arrived and isn't in the file."""
 
@@ -31,27 +31,30 @@ def relay(
     :param write: appends pieces to the sink; called in a thread of its own
     :raises Exception: what writing has failed with
     """
-    writer = _Writer(write)
+    writer = _Writer(write, min(BUFFER, waiting.to_come))
     try:
         while (buffer := writer.free.get()) is not None:
             count = waiting.fill(buffer)
             if not count:
                 break
-            piece = buffer[:count]
-            update(piece)
-            writer.full.put((piece, buffer))
+            update(buffer[:count])
+            writer.full.put((buffer, count))
     finally:
         writer.finish()
 
 
 class _Writer:
-    """A thread that writes what is ``full``, and gives the buffer back; None, if it has failed."""
+    """A thread that writes what is ``full``, and gives the buffer back; None, if it has failed.
 
-    def __init__(self, write: Callable[[Sequence[Buffer]], None]) -> None:
+    :param size: bytes in a buffer
+    """
+
+    def __init__(self, write: Callable[[Sequence[Buffer]], None], size: int) -> None:
         self.free: SimpleQueue[memoryview | None] = SimpleQueue()
-        self.full: SimpleQueue[tuple[memoryview, memoryview] | None] = SimpleQueue()
+        self.full: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+        """buffers, and how many of their bytes are to be written; None at the end"""
         for _ in range(_BUFFERS):
-            self.free.put(memoryview(bytearray(BUFFER)))
+            self.free.put(memoryview(bytearray(size)))
         self._write = write
         self._failure: Exception | None = None
         self._thread = Thread(target=self._write_all, name="ft-relay", daemon=True)
@@ -70,8 +73,8 @@ class _Writer:
     def _write_all(self) -> None:
         try:
             while (next_one := self.full.get()) is not None:
-                piece, buffer = next_one
-                self._write((piece,))
+                buffer, count = next_one
+                self._write((buffer[:count],))
                 self.free.put(buffer)
         except Exception as error:
             self._failure = error
