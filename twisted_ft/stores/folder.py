@@ -128,8 +128,10 @@ class Folder:
 
     def below(self, names: Sequence[bytes]) -> Folder:
         """The folder that ``names`` lead to; ELOOP where one of them is a link."""
-        here = Folder(self._place, None if self._fd is None else os.dup(self._fd))
-        for name in names:
+        if not names:
+            return Folder(self._place, None if self._fd is None else os.dup(self._fd))
+        here = self._step(names[0])
+        for name in names[1:]:
             with here:
                 here = here._step(name)
         return here

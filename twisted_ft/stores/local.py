@@ -16,6 +16,7 @@ from twisted_ft.errors import (
     Unchanged,
 )
 from twisted_ft.stores import system
+from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.digests import Digests
 from twisted_ft.stores.folder import HAS_DIR_FD, Folder, sentences
 from twisted_ft.stores.interfaces import (
@@ -228,17 +229,17 @@ class LocalStore:
 
     def packer(self) -> IPacker:
         """See ITreeStore."""
-        return LocalPacker(self._folder_at, self.source)
+        return LocalPacker(self._chain(), self.source)
 
     def unpacker(self, overwrite: bool, durable: bool) -> IUnpacker:
         """See ITreeStore."""
         if not HAS_DIR_FD:
             return PiecewiseUnpacker(self, overwrite, durable)
         durable = durable and self._durable
-        return LocalUnpacker(self.root, self._folder_at, self.source, overwrite, durable)
+        return LocalUnpacker(self.root, self._chain(), self.source, overwrite, durable)
 
-    def _folder_at(self, path: bytes) -> Folder:
-        return self._folder(_checked(components(path)))
+    def _chain(self) -> Chain:
+        return Chain(lambda: Folder.root(self.root), lambda path: _checked(components(path)))
 
     def _folder(self, names: list[bytes]) -> Folder:
         with Folder.root(self.root) as root:

@@ -14,6 +14,7 @@ from blake3 import blake3
 from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError, NotFound
+from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.folder import Folder, failure_of, sentences
 from twisted_ft.stores.interfaces import IPacker, ISource, Packing
 from twisted_ft.stores.names import PARTIAL, file_components
@@ -28,14 +29,12 @@ _PIECE = 1 << 20
 class LocalPacker:
     """See IPacker.
 
-    :param open_folder: opens a folder by its path
+    :param folders: opens a folder by its path
     :param source: opens a file by its path, to have its digest
     """
 
-    def __init__(
-        self, open_folder: Callable[[bytes], Folder], source: Callable[[bytes], ISource]
-    ) -> None:
-        self._open_folder, self._source = open_folder, source
+    def __init__(self, folders: Chain, source: Callable[[bytes], ISource]) -> None:
+        self._folders, self._source = folders, source
         self._path = b""
         self._folder: Folder | None = None
         """the folder at ``_path``, while it is open"""
@@ -44,14 +43,14 @@ class LocalPacker:
         """See IPacker."""
         with sentences(path):
             if not path:
-                with self._open_folder(path) as root:
+                with self._folders.open(path) as root:
                     return _described(path, root.status())
             *above, name = file_components(path)
             return _described(path, self._at(b"/".join(above)).stat(name))
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
         """See IPacker."""
-        with sentences(folder), self._open_folder(folder) as here:
+        with sentences(folder), self._folders.open(folder) as here:
             for name, is_file in here.scan():
                 if name.startswith(b".ft-") and PARTIAL.fullmatch(name):
                     continue
@@ -75,15 +74,19 @@ class LocalPacker:
 
     def close(self) -> None:
         """See IPacker."""
-        if self._folder is not None:
-            self._folder.close()
-            self._folder = None
+        self._let_go()
+        self._folders.close()
 
     def _at(self, path: bytes) -> Folder:
         if self._folder is None or self._path != path:
-            self.close()
-            self._folder, self._path = self._open_folder(path), path
+            self._let_go()
+            self._folder, self._path = self._folders.open(path), path
         return self._folder
+
+    def _let_go(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     def _whole(self, here: Folder, folder: bytes, name: bytes, small: int) -> Item:
         """A small file with its content; what is larger is described."""

@@ -27,6 +27,7 @@ from twisted_ft.errors import (
     NotFound,
 )
 from twisted_ft.stores import system
+from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.folder import Folder, failure_of
 from twisted_ft.stores.interfaces import ISource, IUnpacker
 from twisted_ft.stores.names import check_link_target, file_components
@@ -58,19 +59,19 @@ class LocalUnpacker:
     """See IUnpacker.
 
     :param root: the store's folder, which is made where it is missing
-    :param open_folder: opens a folder by its path
+    :param folders: opens a folder by its path
     :param source: opens a file by its path, to compare it by its digest
     """
 
     def __init__(
         self,
         root: str,
-        open_folder: Callable[[bytes], Folder],
+        folders: Chain,
         source: Callable[[bytes], ISource],
         overwrite: bool,
         durable: bool,
     ) -> None:
-        self._root, self._open_folder, self._source = root, open_folder, source
+        self._root, self._folders, self._source = root, folders, source
         self._overwrite, self._durable = overwrite, durable
         self._places: OrderedDict[bytes, Place] = OrderedDict()
         self._new: OrderedDict[bytes, None] = OrderedDict()
@@ -108,6 +109,7 @@ class LocalUnpacker:
         """See IUnpacker."""
         while self._places:
             self._places.popitem()[1].close()
+        self._folders.close()
 
     def _take(self, part: Part) -> None:
         """Take each item of a part, and note its outcome."""
@@ -163,7 +165,7 @@ class LocalUnpacker:
                 self._publish()
                 self._sync_names()
                 self.close()
-            place = Place(self._open_folder(path), path, path in self._new)
+            place = Place(self._folders.open(path), path, path in self._new)
             self._places[path] = place
         return place
 
@@ -342,9 +344,9 @@ class LocalUnpacker:
             lost = partial(self._lost, place.path)
             *above, name = place.path.split(b"/")
             try:
-                with self._open_folder(b"/".join(above)) as folder, suppress(FileExistsError):
+                with self._folders.open(b"/".join(above)) as folder, suppress(FileExistsError):
                     folder.make_folder(name)
-                with self._open_folder(place.path) as there:
+                with self._folders.open(place.path) as there:
                     place.move(there, self._overwrite, lost)
             except (OSError, FileTransferError) as error:
                 cause = error if isinstance(error, OSError) else NotADirectoryError(ENOTDIR, "")
