@@ -43,7 +43,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
 _CLOSED = -1
-_LINKS_LINKS = os.link in os.supports_follow_symlinks
+_SETS_LINKS = os.supports_follow_symlinks
+"""What can be done to a symbolic link, and not only to what it leads to."""
+_LINKS_LINKS = os.link in _SETS_LINKS
 """Whether a symbolic link can be given a second name, and not only what it leads to."""
 
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
@@ -265,7 +267,7 @@ class Folder:
 
     def set_link_times(self, name: bytes, mtime: int) -> None:
         """Set the modification time of ``name`` itself, be it a link, where that can be done."""
-        if os.utime in os.supports_follow_symlinks:
+        if os.utime in _SETS_LINKS:
             os.utime(self._at(name), ns=(mtime, mtime), dir_fd=self._fd, follow_symlinks=False)
 
     def settle(self, mode: int, mtime: int) -> bool:
@@ -280,6 +282,21 @@ class Folder:
             os.utime(target, ns=(mtime, mtime))
             differs = True
         return differs
+
+    def settle_below(self, name: bytes, mode: int, mtime: int) -> bool:
+        """The same for a folder in it, which is opened only where that can't be spared.
+
+        ELOOP where ``name`` is a link, ENOTDIR where it is no folder.
+        """
+        status = self.stat(name)
+        _check_folder(status)
+        if stat.S_IMODE(status.st_mode) & 0o777 != mode or os.utime not in _SETS_LINKS:
+            with self._step(name) as folder:
+                return folder.settle(mode, mtime)
+        if status.st_mtime_ns != mtime:
+            self.set_link_times(name, mtime)
+            return True
+        return False
 
     def set_times(self, name: bytes, fd: int, mtime: int) -> None:
         """Set the modification time of ``name``, open as ``fd``, in nanoseconds."""

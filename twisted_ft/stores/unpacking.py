@@ -150,7 +150,7 @@ class LocalUnpacker:
         if isinstance(item, Link):
             return self._link(place, item)
         if isinstance(item, Settled):
-            return self._settle(below(place.path, item.name), item)
+            return self._settle(place, item)
         if not isinstance(item, Described):
             return Outcome.DECLINED
         return self._make(place, item.name) if item.kind == "directory" else Outcome.DECLINED
@@ -172,7 +172,7 @@ class LocalUnpacker:
     def _take_root(self, folder: bytes, item: Item) -> Outcome:
         """The root of a tree: the store's own, or any folder in it, whose name is its path's."""
         if isinstance(item, Settled):
-            return self._settle(folder, item)
+            return self._settle_root(folder, item)
         if isinstance(item, Unsendable):
             return Outcome.DECLINED
         if not isinstance(item, Described) or item.kind != "directory":
@@ -249,11 +249,19 @@ class LocalUnpacker:
         if len(self._new) > _MOST_NEW:
             self._new.popitem(last=False)
 
-    def _settle(self, path: bytes, item: Settled) -> Outcome:
+    def _settle(self, place: Place, item: Settled) -> Outcome:
         """Give a folder its time and permissions, where it has others."""
         self._publish()
-        folder = self._place(path).folder
-        if not folder.settle(item.mode & 0o777, item.mtime):
+        place = self._place(place.path)  # what was hidden may have been opened anew
+        if not place.folder.settle_below(item.name, item.mode & 0o777, item.mtime):
+            return Outcome.HELD
+        self._changed.add(below(place.path, item.name))
+        return Outcome.DONE
+
+    def _settle_root(self, path: bytes, item: Settled) -> Outcome:
+        """The same for the root of the tree."""
+        self._publish()
+        if not self._place(path).folder.settle(item.mode & 0o777, item.mtime):
             return Outcome.HELD
         self._changed.add(path)
         return Outcome.DONE
