@@ -7,6 +7,7 @@ from itertools import compress
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -18,7 +19,10 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.outcome import Moved
 from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.wire.messages import Failing, Item, Outcome, Part, Whole
+from twisted_ft.wire.messages import Failing, Outcome, Part, Whole
+
+_INTERVAL = 1.0
+"""Seconds between two lines about the small files of a tree, at least."""
 
 
 class Journal:
@@ -76,43 +80,82 @@ class Journal:
 
         Deferred.fromCoroutine(exchange).addCallbacks(ended, failed)
 
-    def parcel(
+    def small_files(self, protocol: FileTransferProtocol, done: str) -> SmallFiles:
+        """A record of the small files that come, or go, over a connection."""
+        return SmallFiles(self._log, self._runtime, protocol.peer, done)
+
+
+class SmallFiles:
+    """Logs the small files of trees: once a second those that have arrived, each failure at once.
+
+    :param done: what has been done with those that have arrived
+    """
+
+    def __init__(self, log: Logger, runtime: Runtime, peer: str, done: str) -> None:
+        self._log, self._clock = log, runtime.clock
+        self._peer, self._done = peer, done
+        self._count = self._size = 0
+        self._first = self._last = b""
+        self._telling: IDelayedCall | None = None
+
+    def take(
         self,
-        protocol: FileTransferProtocol,
-        done: str,
         root: bytes,
         parts: Sequence[Part],
         outcomes: bytes,
         failures: Sequence[Failing],
     ) -> None:
-        """Log a parcel of small files, and each that failed.
+        """Note what became of a parcel.
 
         :param root: the folder from which those in the parts are named
         """
-        items = [(part.folder, item) for part in parts for item in part.items]
-        arrived = [
-            (folder, item)
-            for (folder, item), outcome in zip(items, outcomes, strict=True)
-            if outcome == Outcome.DONE and type(item) is Whole
-        ]
-        if arrived:
-            first, last = (_path(root, *each) for each in (arrived[0], arrived[-1]))
+        arrived = self._count
+        position = 0
+        for part in parts:
+            own = outcomes[position : position + len(part.items)]
+            position += len(part.items)
+            for item, outcome in zip(part.items, own, strict=True):
+                if outcome == Outcome.DONE and type(item) is Whole:
+                    self._last = item.name
+                    self._size += len(item.content)
+                    if not self._count:
+                        self._first = below(root, below(part.folder, item.name))
+                    self._count += 1
+            if self._count > arrived:
+                arrived, self._last = self._count, below(root, below(part.folder, self._last))
+        if self._count and self._telling is None:
+            self._telling = self._clock.callLater(_INTERVAL, self.tell)
+        if failures:
+            self._tell_failures(root, parts, outcomes, failures)
+
+    def tell(self) -> None:
+        """Log what hasn't been yet."""
+        telling, self._telling = self._telling, None
+        if telling is not None and telling.active():
+            telling.cancel()
+        if self._count:
             self._log.info(
                 "{peer} {done} {count} small files, {size} bytes, verified: {first} to {last}",
-                peer=protocol.peer,
-                done=done,
-                count=len(arrived),
-                size=sum(len(item.content) for _, item in arrived),
-                first=first,
-                last=last,
+                peer=self._peer,
+                done=self._done,
+                count=self._count,
+                size=self._size,
+                first=shown(self._first),
+                last=shown(self._last),
             )
+        self._count = self._size = 0
+
+    def _tell_failures(
+        self, root: bytes, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
+    ) -> None:
+        items = ((part.folder, item) for part in parts for item in part.items)
         failed = compress(items, (outcome == Outcome.FAILED for outcome in outcomes))
         for (folder, item), reason in zip(failed, failures, strict=True):
             self._log.warn(
                 "{peer} not {done} {path}: {error} ({code})",
-                peer=protocol.peer,
-                done=done,
-                path=_path(root, folder, item),
+                peer=self._peer,
+                done=self._done,
+                path=shown(below(root, below(folder, item.name))),
                 error=printable(reason.text),
                 code=reason.code,
             )
@@ -122,7 +165,7 @@ class SentTree:
     """Logs a tree as it is sent: see TreeWatcher."""
 
     def __init__(self, journal: Journal, protocol: FileTransferProtocol, root: bytes) -> None:
-        self._journal, self._protocol, self._root = journal, protocol, root
+        self._small, self._root = journal.small_files(protocol, "sent"), root
 
     def said(self, parts: Sequence[Part]) -> None:
         """Nothing is known yet."""
@@ -134,8 +177,8 @@ class SentTree:
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
     ) -> None:
         """Some of it has arrived."""
-        self._journal.parcel(self._protocol, "sent", self._root, parts, outcomes, failures)
+        self._small.take(self._root, parts, outcomes, failures)
 
-
-def _path(root: bytes, folder: bytes, item: Item) -> str:
-    return shown(below(root, below(folder, item.name)))
+    def ended(self) -> None:
+        """Nothing more of it goes."""
+        self._small.tell()

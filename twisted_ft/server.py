@@ -10,7 +10,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
 from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly
-from twisted_ft.journal import Journal, SentTree
+from twisted_ft.journal import Journal, SentTree, SmallFiles
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.terminal import shown
@@ -83,6 +83,7 @@ class FileTransferFactory(ServerFactory):
         self.durable = durable
         self.connections: set[FileTransferProtocol] = set()
         self._receiving: dict[FileTransferProtocol, TreeReceiving] = {}
+        self._small: dict[FileTransferProtocol, SmallFiles] = {}
         self._given_runtime = runtime
 
     @cached_property
@@ -132,8 +133,7 @@ class FileTransferFactory(ServerFactory):
             listing = answering.answer(self.store, message.path, message.deep)
             self._journal.follow(protocol, "listed", message.path, listing)
         elif isinstance(message, Fetch):
-            watcher = SentTree(self._journal, protocol, message.path)
-            fetch = AnsweringFetch(protocol, message).answer(self.store, watcher)
+            fetch = self._send_tree(protocol, message)
             self._journal.follow(protocol, "sent", message.path, fetch, "{count} items")
         elif isinstance(message, Parcel):
             self._unpack(protocol, message)
@@ -154,23 +154,30 @@ class FileTransferFactory(ServerFactory):
         changing = Changing(protocol, change.exchange)
         return await changing.answer(change, self.store, self.overwrite)
 
+    async def _send_tree(self, protocol: FileTransferProtocol, fetch: Fetch) -> int:
+        watcher = SentTree(self._journal, protocol, fetch.path)
+        try:
+            return await AnsweringFetch(protocol, fetch).answer(self.store, watcher)
+        finally:
+            watcher.ended()
+
     def _unpack(self, protocol: FileTransferProtocol, parcel: Parcel) -> None:
         try:
             self._check_writable(protocol, parcel.exchange, "uploads")
         except ReadOnly:
             return
         if protocol not in self._receiving:
-
-            async def unpacked(
-                parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]
-            ) -> None:
-                self._journal.parcel(
-                    protocol, "received", parcel.root, parcel.parts, outcomes, failures
-                )
-
-            unpacker = unpacker_of(self.store, self.overwrite, self._durable(protocol))
-            self._receiving[protocol] = TreeReceiving(protocol, unpacker, unpacked)
+            self._receiving[protocol] = self._receive_tree(protocol)
         self._receiving[protocol].take(parcel)
+
+    def _receive_tree(self, protocol: FileTransferProtocol) -> TreeReceiving:
+        small = self._small[protocol] = self._journal.small_files(protocol, "received")
+
+        async def unpacked(parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
+            small.take(parcel.root, parcel.parts, outcomes, failures)
+
+        unpacker = unpacker_of(self.store, self.overwrite, self._durable(protocol))
+        return TreeReceiving(protocol, unpacker, unpacked)
 
     def _durable(self, protocol: FileTransferProtocol) -> bool:
         return self.durable and NO_SYNC not in protocol.conversation.peer_features
@@ -194,7 +201,8 @@ class FileTransferFactory(ServerFactory):
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy: who broke the protocol, or doesn't speak it, is named in the log."""
         self.connections.discard(protocol)
-        self._receiving.pop(protocol, None)
+        if self._receiving.pop(protocol, None) is not None:
+            self._small.pop(protocol).tell()
         if type(error) is not ConnectionFailed:
             self.log.warn(
                 "{peer} sent away: {error} ({code})",

@@ -30,7 +30,7 @@ FILES: dict[str, bytes] = {
     "z/\udcff": b"not UTF-8",
 }
 BOTH_WAYS = pytest.mark.parametrize("direction", ["get", "put"])
-LARGE = 300_000
+LARGE = 1_200_000
 """Bytes in a file that is too large for a parcel."""
 
 

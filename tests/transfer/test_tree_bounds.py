@@ -31,6 +31,7 @@ from twisted_ft.transfer.tree_receiving import HIGH_WATER
 from twisted_ft.transfer.tree_sending import WINDOW
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
+from twisted_ft.wire.frames import encode
 from twisted_ft.wire.messages import (
     Described,
     Fetch,
@@ -40,7 +41,9 @@ from twisted_ft.wire.messages import (
     Parcel,
     Part,
     Receipts,
+    Welcome,
     Whole,
+    Working,
 )
 
 MANY = {f"{name}": b"%04d" % number * 500 for number, name in enumerate(numbered(7000))}
@@ -291,3 +294,25 @@ def test_a_slow_disk_is_waited_for(two: Two, direction: str, who: str) -> None:
     disk.held = False
     assert len(two.network.run(rest)) == 3000 - 1
     assert tree(target) == tree(source)
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def test_a_parcel_that_comes_slowly() -> None:
+    """Who receives a message for longer than the sender's patience says so meanwhile."""
+    network = MemoryNetwork()
+    factory = FileTransferFactory(MemoryStore(), writable=True, runtime=network.runtime)
+    peer = network.scripted_client(factory)
+    peer.hello()
+    content = bytes(1000)
+    item = Whole(b"slow", 0, 0o644, content, blake3(content).digest())
+    message = encode(Parcel(1, 0, b"", (Part(b"", (item,)),)))
+    for begin in range(0, len(message), 100):
+        peer.send(message[begin : begin + 100])
+        network.advance(DEFAULT_LIMITS.silence / 2)
+    words = [type(each) for each in peer.messages if not isinstance(each, Welcome)]
+    assert words.count(Working) > len(words) // 2
+    assert words[-1] is Receipts
+    network.advance(10 * DEFAULT_LIMITS.silence)
+    assert [type(each) for each in peer.messages][-1] is Receipts

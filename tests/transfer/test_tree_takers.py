@@ -260,12 +260,13 @@ def lines(log: Sequence[LogEvent]) -> list[str]:
 
 @BOTH_WAYS
 def test_what_a_server_logs(tmp_path: Path, log: Sequence[LogEvent], direction: str) -> None:
-    """An event for each parcel of small files, one for each large file, one for each failure."""
+    """An event for the small files of a second, for each large file, and for each failure."""
     two = Two(tmp_path)
     source, target = two.ends(direction)
     grow(source, {"f/a": b"aa", "f/b": b"bb", "f/large": bytes(LARGE), "f/bad": b"bad"})
     grow(target, {"f/bad/in the way": b""})
     two.move(direction)
+    two.network.advance(1)
     said = [each.removeprefix("client.example:50000 ") for each in lines(log)]
     done = "sent" if direction == "get" else "received"
     (parcel,) = (each for each in said if "small files" in each)
@@ -274,7 +275,7 @@ def test_what_a_server_logs(tmp_path: Path, log: Sequence[LogEvent], direction: 
     assert failed.startswith(f"not {done} f/bad: ")
     assert failed.endswith("(is-a-directory)")
     (large,) = (each for each in said if "f/large" in each)
-    assert large.startswith(f"{done} f/large: 300000 bytes, verified")
+    assert large.startswith(f"{done} f/large: 1200000 bytes, verified")
     trees = [each for each in said if each.endswith(" items")]
     assert [each.partition(":")[0] for each in trees] == ["sent /"] * (direction == "get")
 
@@ -296,9 +297,30 @@ def test_what_the_log_counts_has_arrived(log: Sequence[LogEvent]) -> None:
     items = (damaged, whole(b"a"), whole(b"b", b"12"), folder(b"file"), folder(b"../x"))
     peer.say(Parcel(1, 0, b"", (Part(b"", items),)))
     network.settle()
+    assert len(lines(log)) == 3
+    network.advance(1)
     said = [each.partition(" ")[2] for each in lines(log)]
-    assert said[0] == "received 2 small files, 7 bytes, verified: a to b"
-    assert len(said) == 4
+    assert said[3:] == ["received 2 small files, 7 bytes, verified: a to b"]
+
+
+def test_what_arrives_within_a_second_is_one_line(log: Sequence[LogEvent]) -> None:
+    """And what hasn't been told of when the connection ends is told then."""
+    network = MemoryNetwork()
+    peer = served(network, MemoryStore(), writable=True)
+    for number, name in enumerate((b"a", b"b", b"c")):
+        peer.say(Parcel(2 * number + 1, 0, b"", (Part(b"", (whole(name, b"12"),)),)))
+        network.settle()
+        network.advance(0.4)
+    peer.say(Parcel(7, 0, b"top", (Part(b"", (folder(b""),)), Part(b"", (whole(b"d", b""),)))))
+    network.settle()
+    assert peer.transport is not None
+    peer.transport.loseConnection()
+    network.settle()
+    said = [each.partition(" ")[2] for each in lines(log)]
+    assert said == [
+        "received 3 small files, 6 bytes, verified: a to c",
+        "received 1 small files, 0 bytes, verified: top/d to top/d",
+    ]
 
 
 def test_a_fetch_that_failed_is_logged(tmp_path: Path, log: Sequence[LogEvent]) -> None:

@@ -86,7 +86,7 @@ def test_an_empty_one(two: Two, direction: str) -> None:
 @BOTH_WAYS
 def test_large_and_small_files_together(two: Two, direction: str) -> None:
     source, target = two.ends(direction)
-    sizes = [0, 1, 1 << 18, (1 << 18) + 1, LARGE, 2_000_000]
+    sizes = [0, 1, 1 << 18, 1_040_000, 1 << 20, LARGE, 2_000_000]
     files = {f"{folder}/{size}": content_of(size) for size in sizes for folder in "xy"}
     grow(source, {**files, **numbered(1500)})
     results = two.move(direction)

@@ -37,7 +37,7 @@ class TreeConformance(PackingConformance):
 
     def test_small_files_are_unpacked(self, store: IStore) -> None:
         """With content, time and permissions, into folders that are there and into new ones."""
-        sizes = (0, 1, 1000, (1 << 18) - 1, 1 << 18)
+        sizes = (0, 1, 1000, (1 << 18) - 1, 1 << 20)
         files: list[Item] = [whole(b"%d" % size, content_of(size)) for size in sizes]
         unpacker = unpacker_of(store, True, True)
         verifyObject(IUnpacker, unpacker)

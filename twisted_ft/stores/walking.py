@@ -14,12 +14,10 @@ from twisted_ft.stores.packing import below
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import Described, Item, Part, Settled, Unsendable, Whole, shortened
 
-PARCEL_SIZE = 1 << 19
+PARCEL_SIZE = 1 << 20
 """Bytes in a parcel, at most; fewer, where the other side takes fewer."""
 PARCEL_ITEMS = 1 << 10
 """Items in a parcel, at most."""
-SMALL = 1 << 18
-"""Bytes in a file that travels whole, at most."""
 _ITEM_SIZE = 96
 """Bytes that an item takes in a message beside its name, its content and its text, at most."""
 _ROOM = 1 << 13
@@ -35,8 +33,8 @@ Chosen = Callable[[bytes, Item], bool]
 class Manner:
     """How a tree is sent."""
 
-    small: int = SMALL
-    """bytes in a file that travels whole, at most"""
+    small: int = PARCEL_SIZE
+    """bytes in a file that travels whole, at most; fewer, where it doesn't fit into a parcel"""
     ask: bool = False
     """whether the receiver is asked of every file first, in new folders too"""
     packing: Packing = PLAIN
@@ -45,7 +43,7 @@ class Manner:
 
     def within(self, message: int) -> Manner:
         """This one, for a peer that takes messages of ``message`` bytes."""
-        small = min(self.small, SMALL, max(0, parcel_size(message) - _ITEM_SIZE - 255))
+        small = min(self.small, max(0, parcel_size(message) - _ITEM_SIZE - 255))
         return replace(self, small=small)
 
 

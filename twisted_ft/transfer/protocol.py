@@ -149,6 +149,9 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         except ProtocolError as error:
             self.end(error)
         else:
+            if self.conversation.amid_message:
+                self._taken = True
+                self._begin_telling()
             self._offer_socket(len(content))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -387,12 +390,13 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
     def _begin_telling(self) -> None:
         """While exchanges are under way, tell the other side three times in its patience."""
-        if not self._working.running and not self._lost:
+        if not self._working.running and not self._lost and self.conversation.is_open:
             self._working.start(self.conversation.peer_limits.silence / 3, now=False)
 
     def _tell_working(self) -> None:
-        """Say Working where we work, or take a body: slowly, for all the sender knows."""
-        if self.conversation.idle or self._ending is not None:
+        """Say Working where we work, or take a body, or a message: slowly, for all they know."""
+        idle = self.conversation.idle and not self.conversation.amid_message
+        if idle or self._ending is not None:
             self._working.stop()
         elif self._jobs or self._readers_paused or self._taken:
             self._taken = False

@@ -43,8 +43,10 @@ from twisted_ft.wire.messages import (
 from twisted_ft.wire.messages import End as EndOfTree
 
 WINDOW = 6
-"""Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so.  So
-what an interruption costs is 3 MiB, at most."""
+"""Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so."""
+WINDOW_SIZE = 3 << 20
+"""Bytes of files in them, at most, where there is more than one: so an interruption costs no more.
+"""
 
 
 class TreeWatcher(Protocol):
@@ -67,6 +69,7 @@ class Shipment(Bodiless):
 
     def __init__(self, sending: TreeSending, parts: Sequence[Part]) -> None:
         self.parts = parts
+        self.size = content_size(parts)
         self.number = 0
         self._sending = sending
 
@@ -120,6 +123,8 @@ class TreeSending:
         self._places = places or DeferredSemaphore(peer.exchanges)
         self._under_way: set[Shipment] = set()
         self._held = 0
+        self._unreceipted = 0
+        """bytes of files that are under way"""
         self._over = False
         self._failure: FileTransferError | None = None
         self._news: Deferred[None] | None = None
@@ -202,10 +207,13 @@ class TreeSending:
     async def _say(self, load: Load) -> None:
         parts = load.parts()
         if parts:
+            shipment = Shipment(self, parts)
+            while self._under_way and self._unreceipted + shipment.size > WINDOW_SIZE:
+                await self._wait()
             await self._acquire(self._window)
             await self._acquire(self._places)
-            shipment = Shipment(self, parts)
             self._under_way.add(shipment)
+            self._unreceipted += shipment.size
             number = shipment.number = self._protocol.open(shipment)
             self._watcher.said(parts)
             self._protocol.say(Parcel(number, self._fetch, self._root, parts))
@@ -271,6 +279,7 @@ class TreeSending:
 
     def _receipted(self, shipment: Shipment) -> None:
         self._under_way.discard(shipment)
+        self._unreceipted -= shipment.size
         self._window.release()
         self._places.release()
         self._wake()

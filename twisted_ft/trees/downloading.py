@@ -40,7 +40,8 @@ class Download:
         self._options, self._deliveries = options, deliveries
         self._store = LocalStore(place, durable=mover.durable)
         self._settling = Settling(self._settle)
-        self._manner = options.manner(says_ends=True)
+        room = mover.protocol.conversation.limits.message
+        self._manner = options.manner(says_ends=True).within(room)
         self._results = Results(
             os.path.join(place, ""),
             self._manner.small,

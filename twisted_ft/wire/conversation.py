@@ -198,6 +198,11 @@ class Conversation:
         left = self._frames.data_left
         return (self._incoming_bodies[0], left) if left and self._incoming_bodies else (0, 0)
 
+    @property
+    def amid_message(self) -> bool:
+        """Whether a part of a message has come, and not all of it."""
+        return self._frames.amid_message
+
     def data_came(self, left: int) -> None:
         """More of the body was taken off the stream by other means, this frame and whole ones.
 

@@ -84,6 +84,11 @@ class FrameReader:
         """Bytes that are to come of the DATA frame under way; 0 where none is."""
         return self._data_left
 
+    @property
+    def amid_message(self) -> bool:
+        """Whether a part of a message has come, and not all of it."""
+        return len(self._held) > HEADER_SIZE
+
     def data_came(self, left: int) -> None:
         """DATA has come another way, from within a frame on; ``left`` bytes of one are to come."""
         if not self._data_left:
