@@ -123,6 +123,8 @@ class Download:
             return  # what was there already is the user's own folder
 
         def told(failures: Sequence[Failing]) -> None:
+            if not failures:
+                return
             target = os.path.join(self._place, os.fsdecode(path))
             errors = [error_for(each.code, each.text) for each in failures]
             self._deliveries.add(failed(target, 0, error) for error in errors)
