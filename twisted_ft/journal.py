@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Unchanged
 from twisted_ft.stores.packing import below
+from twisted_ft.stores.states import States
 from twisted_ft.stores.walking import End
 from twisted_ft.terminal import printable, shown
 from twisted_ft.transfer.failures import as_error
@@ -172,6 +173,9 @@ class SentTree:
 
     def listed(self, ends: Sequence[End]) -> None:
         """The receiver knows."""
+
+    def alike(self, folder: bytes, states: States) -> None:
+        """Nothing was sent of it."""
 
     async def receipted(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]

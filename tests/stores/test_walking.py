@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -14,15 +14,18 @@ from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFo
 from twisted_ft.stores.interfaces import IPacker, Packing
 from twisted_ft.stores.memory import MemoryStore
 from twisted_ft.stores.piecewise import packer_of
+from twisted_ft.stores.states import States
 from twisted_ft.stores.walking import PARCEL_ITEMS, Manner, TreeWalk, parcel_size
 from twisted_ft.wire.frames import decode, encode
 from twisted_ft.wire.messages import (
     LEAST_MESSAGE,
+    SUM_LIMIT,
     Described,
     Item,
     Parcel,
     Part,
     Settled,
+    Summed,
     Unsendable,
     Whole,
 )
@@ -43,6 +46,7 @@ class Receiver:
     parcels: list[tuple[Part, ...]] = field(default_factory=list)
     ends: list[bytes] = field(default_factory=list)
     got: dict[bytes, bytes] = field(default_factory=dict)
+    skipped: list[bytes] = field(default_factory=list)
 
     def run(self, late: int = 0, is_new: bool = True) -> Receiver:
         """Go through it all; each parcel is answered when ``late`` more of them have been said."""
@@ -73,6 +77,8 @@ class Receiver:
                     self.got[path] = item.content
                 elif isinstance(item, Settled):
                     self.ends.append(path)
+                elif isinstance(item, Summed):
+                    self._compare(path, item)
                 elif isinstance(item, Described) and item.kind == "directory":
                     if path in self.declines:
                         self.walk.bar(path)
@@ -81,12 +87,33 @@ class Receiver:
                 elif isinstance(item, Described) and path not in self.files:
                     self.walk.want(part.folder, item.name)
 
+    def _compare(self, path: bytes, item: Summed) -> None:
+        """It has no other files than those that are sent."""
+        if sum(folder_of(each) == path for each in self.files) != item.files:
+            self.walk.spell_out(path)
+            return
+        states = self.walk.alike(path)
+        assert states is not None
+        assert len(states) == item.files
+        self.skipped += [path_of(path, each) for each in states.described()]
+
     @property
     def paths(self) -> list[bytes]:
-        """What was said, but for ends."""
+        """What was said, but for ends and sums."""
         return [
-            path_of(folder, item) for folder, item in self.said if not isinstance(item, Settled)
+            path_of(folder, item)
+            for folder, item in self.said
+            if not isinstance(item, (Settled, Summed))
         ]
+
+    @property
+    def summed(self) -> list[bytes]:
+        """The folders whose files were summed."""
+        return [path_of(folder, item) for folder, item in self.said if isinstance(item, Summed)]
+
+
+def folder_of(path: bytes) -> bytes:
+    return path.rpartition(b"/")[0]
 
 
 def path_of(folder: bytes, item: Item) -> bytes:
@@ -119,6 +146,13 @@ class Odd:
 
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         return self._inner.item(folder, name, small)
+
+    def states(
+        self, folder: bytes, most: int, packing: Packing
+    ) -> tuple[States, list[Item]] | None:
+        if folder == self._folder and self._at in ("call", "first"):
+            raise self._error
+        return self._inner.states(folder, most, packing)
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
         if folder == self._folder and self._at == "call":
@@ -219,6 +253,106 @@ def test_a_tree_that_is_not_the_stores_root() -> None:
             walk(FILES, base=base).root()
 
 
+# -- sums ------------------------------------------------------------------------------------
+
+PAIRS = {b"%s/%d" % (folder, n): b"x%d" % n for folder in (b"p", b"p/q", b"r") for n in (1, 2)}
+FOLDERS = {b"p", b"p/q", b"r"}
+
+
+@pytest.mark.parametrize("says_ends", [True, False])
+@pytest.mark.parametrize("late", [0, 5])
+def test_of_folders_in_which_all_is_the_same_no_file_is_described(
+    says_ends: bool, late: int
+) -> None:
+    walked = walk(PAIRS, Manner(says_ends=says_ends))
+    receiver = Receiver(walked, FOLDERS, PAIRS).run(late, is_new=False)
+    assert sorted(receiver.paths) == sorted(FOLDERS)
+    assert sorted(receiver.summed) == sorted(FOLDERS)
+    assert sorted(receiver.skipped) == sorted(PAIRS)
+    assert sorted(receiver.ends) == sorted({b"", *FOLDERS})
+    assert not walked.has_more
+
+
+@pytest.mark.parametrize("late", [0, 5])
+def test_of_a_folder_that_differs_each_file_is_described(late: int) -> None:
+    """Once; and it ends after that."""
+    known = {path: b"" for path in PAIRS if path != b"p/q/2"}
+    receiver = Receiver(walk(PAIRS), FOLDERS, known).run(late, is_new=False)
+    assert sorted(receiver.summed) == sorted(FOLDERS)
+    assert receiver.got == {b"p/q/2": PAIRS[b"p/q/2"]}
+    assert sorted(receiver.paths) == sorted([*FOLDERS, b"p/q/1", b"p/q/2", b"p/q/2"])
+    assert sorted(receiver.skipped) == [b"p/1", b"p/2", b"r/1", b"r/2"]
+    assert sorted(receiver.ends) == sorted({b"", *FOLDERS})
+    kinds = [type(item) for folder, item in receiver.said if path_of(folder, item) == b"p/q"]
+    assert kinds == [Described, Summed, Settled]
+    said = [path_of(folder, item) for folder, item in receiver.said]
+    assert max(said.index(b"p/q/1"), said.index(b"p/q/2")) < len(said) - 1 - said[::-1].index(
+        b"p/q"
+    )
+
+
+def test_a_folder_that_proves_new_after_it_was_summed() -> None:
+    """Its files come whole then, as they are by then."""
+    store = MemoryStore({**PAIRS})
+    receiver = Receiver(walk(packer_of(store)), {b"p", b"r"})
+    walked = receiver.walk
+    walked.root()
+    parts = walked.next_load().parts()
+    store.files[b"p/q/1"] = replace(store.files[b"p/q/1"], content=b"grown")
+    del store.files[b"p/q/2"]
+    receiver.said += [(part.folder, item) for part in parts for item in part.items]
+    receiver._answer(parts)
+    while parts := walked.next_load().parts():
+        receiver.said += [(part.folder, item) for part in parts for item in part.items]
+        receiver._answer(parts)
+    assert receiver.got[b"p/q/1"] == b"grown"
+    assert b"p/q/2" not in receiver.paths
+    assert receiver.paths.count(b"p/q/1") == 1
+
+
+def test_a_folder_that_is_declined_after_it_was_summed() -> None:
+    receiver = Receiver(walk(PAIRS), {b"p", b"p/q"}, declines={b"r"}).run(5, is_new=False)
+    assert b"r" in receiver.summed
+    assert not [path for path in receiver.paths if path.startswith(b"r/")]
+    assert sorted(receiver.ends) == [b"", b"p", b"p/q"]
+
+
+@pytest.mark.parametrize("manner", [Manner(ask=True), Manner(packing=Packing(digests=True))])
+def test_files_are_not_summed_where_more_is_asked(manner: Manner) -> None:
+    assert Receiver(walk(PAIRS, manner), FOLDERS, PAIRS).run(is_new=False).summed == []
+
+
+def test_files_are_not_summed_where_some_are_left_out() -> None:
+    walked = walk(PAIRS, chosen=lambda _, item: item.name != b"1")
+    assert Receiver(walked, FOLDERS, PAIRS).run(is_new=False).summed == []
+
+
+@pytest.mark.parametrize(
+    ("count", "sums"), [(0, 0), (1, 0), (2, 1), (SUM_LIMIT, 1), (SUM_LIMIT + 1, 0)]
+)
+def test_neither_very_few_files_are_summed_nor_very_many(count: int, sums: int) -> None:
+    files = {b"%05d" % number: b"" for number in range(count)}
+    receiver = Receiver(walk(files), files=files).run(is_new=False)
+    assert len(receiver.summed) == sums
+    assert len(receiver.paths) == (0 if sums else count)
+    assert receiver.ends == [b""]
+
+
+def test_parcels_have_sums_of_so_many_files_and_no_more() -> None:
+    """As many as would be described, or one folder's."""
+    files = {b"%02d/%04d" % (a, b): b"" for a in range(20) for b in range(1000)}
+    files |= {b"large/%04d" % number: b"" for number in range(SUM_LIMIT)}
+    folders = {folder_of(path) for path in files}
+    receiver = Receiver(walk(files), folders, files).run(5, is_new=False)
+    counts = [
+        sum(item.files for part in parts for item in part.items if isinstance(item, Summed))
+        for parts in receiver.parcels
+    ]
+    assert sum(counts) == len(files)
+    assert max(counts) < 6000
+    assert len([count for count in counts if count]) <= 6
+
+
 # -- what can't be read ----------------------------------------------------------------------
 
 
@@ -226,11 +360,13 @@ def test_a_tree_that_is_not_the_stores_root() -> None:
 @pytest.mark.parametrize("error", [Forbidden("b/d: no"), StorageFailed("b/d: broken")])
 def test_a_folder_that_cant_be_read(error: FileTransferError, at: str) -> None:
     """It is said, and it ends; the others go on."""
-    receiver = Receiver(walk(cast(IPacker, Odd(b"b/d", error, at)))).run()
-    unsendable = [(folder, item) for folder, item in receiver.said if isinstance(item, Unsendable)]
-    assert unsendable == [(b"b", Unsendable(b"d", error.code, error.text))]
-    assert sorted(receiver.ends) == [b"", b"b", b"b/c", b"b/d", b"e"]
-    assert {*receiver.got} == {*FILES} - ({b"b/d/z"} if at != "second" else set())
+    for is_new in (True, False) if at != "second" else (True,):
+        packer = cast(IPacker, Odd(b"b/d", error, at))
+        receiver = Receiver(walk(packer), {b"b", b"b/c", b"b/d", b"e"}).run(is_new=is_new)
+        unsendable = [each for each in receiver.said if isinstance(each[1], Unsendable)]
+        assert unsendable == [(b"b", Unsendable(b"d", error.code, error.text))]
+        assert sorted(receiver.ends) == [b"", b"b", b"b/c", b"b/d", b"e"]
+        assert {*receiver.got} == {*FILES} - ({b"b/d/z"} if at != "second" else set())
 
 
 @pytest.mark.parametrize("at", ["call", "first", "second"])
@@ -291,8 +427,8 @@ def test_everything_is_said_once_and_nothing_is_too_much(
     assert receiver.got == {path: files[path] for path in files if path not in large}
     assert sorted(receiver.ends) == sorted({b"", *folders})
     for path in (*large, *folders):
-        assert receiver.paths.count(path) == 1
-    assert {*receiver.paths} == {*files, *folders}
+        assert receiver.paths.count(path) + receiver.skipped.count(path) == 1
+    assert {*receiver.paths, *receiver.skipped} == {*files, *folders}
     for parts in receiver.parcels:
         parcel = Parcel(2**53, 2**53, b"r" * 4096, parts)
         assert len(encode(parcel)) <= message + 4
@@ -330,6 +466,7 @@ def test_no_more_is_read_than_a_parcel_takes() -> None:
     packer._inner = packer_of(MemoryStore({b"%05d" % n: b"" for n in range(3000)}))
     walked = walk(cast(IPacker, packer))
     walked.root()
+    walked.is_new(b"")
     assert packer.drawn == 0
     for count in (1, 2):
         walked.next_load()

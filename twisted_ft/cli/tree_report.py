@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -14,7 +13,7 @@ from twisted_ft.cli.report import as_json, fields_of, size
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
-from twisted_ft.trees.deliveries import Tally
+from twisted_ft.trees.deliveries import Batch, Skipped, Tally
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
 _NAMED = 10
@@ -42,8 +41,12 @@ class TreeReport:
 
             self._bar = TreeBar(shown(target), tally)
 
-    def take(self, deliveries: Sequence[Delivery]) -> None:
+    def take(self, deliveries: Batch) -> None:
         """Some files are in their places, were there already, have failed, or were left out."""
+        if isinstance(deliveries, Skipped) and not self._options.json:
+            self._counts["skipped"] += len(deliveries)
+            self._size += deliveries.size
+            return
         self._counts.update(map(_STATUS, deliveries))
         self._sent += sum(map(_SENT, deliveries))
         for delivery in deliveries:

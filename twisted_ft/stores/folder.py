@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
 
 from twisted_ft.errors import (
     AlreadyExists,
@@ -211,6 +213,25 @@ class Folder:
         with os.scandir(self._place if self._fd is None else self._fd) as found:
             for each in found:
                 yield encode(each.name), each.is_file(follow_symlinks=False)
+
+    def survey(self, most: int) -> tuple[list[bytes], list[bytes]] | None:
+        """The names of the plain files in it, and of all else; None, where over ``most`` are."""
+        with os.scandir(os.fsdecode(self._place) if self._fd is None else self._fd) as found:
+            entries: list[os.DirEntry[str]] = list(islice(found, most + 1))
+        if len(entries) > most:
+            return None
+        plain = [each.name for each in entries if each.is_file(follow_symlinks=False)]
+        if len(plain) == len(entries):
+            return _encoded(plain), []
+        others = [each.name for each in entries if not each.is_file(follow_symlinks=False)]
+        return _encoded(plain), _encoded(others)
+
+    @property
+    def stat_each(self) -> Callable[[bytes], os.stat_result]:
+        """``stat``, where very many names are looked at."""
+        if self._fd is None:
+            return self.stat
+        return partial(os.stat, dir_fd=self._fd, follow_symlinks=False)
 
     def read_record(self, name: bytes) -> bytes:
         """The content of a small file; nothing where there is none that can be read."""
@@ -425,6 +446,11 @@ class Folder:
         if self._fd is None:
             return sorted(os.listdir(self._place))
         return sorted(map(os.fsencode, os.listdir(self._fd)))
+
+
+def _encoded(names: list[str]) -> list[bytes]:
+    """Names as bytes, all in one call; a name holds no NUL."""
+    return os.fsencode("\0".join(names)).split(b"\0") if names else []
 
 
 def _is_link(status: os.stat_result) -> bool:

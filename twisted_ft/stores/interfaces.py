@@ -8,11 +8,12 @@ store of their own can run ``twisted_ft.stores.conformance`` on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
 
+from twisted_ft.stores.states import States
 from twisted_ft.wire.messages import Attributes, Entry, Failing, Item, Outcome, Part
 
 Buffer = bytes | memoryview
@@ -28,6 +29,9 @@ class Packing(NamedTuple):
 
 
 PLAIN = Packing()
+Alike = Callable[[bytes, States], None]
+"""Is told of a folder, by its path, of which all plain files are here in the states of the other
+side's."""
 
 
 class ISource(Interface):
@@ -174,6 +178,13 @@ class IPacker(Interface):
             iterator's first step.  What is wrong with a single thing is an Unsendable
         """
 
+    def states(folder: bytes, most: int, packing: Packing) -> tuple[States, list[Item]] | None:
+        """The states of the plain files in a folder, and what else is in it, as ``items`` has it.
+
+        :returns: None, where there is more in it than ``most``
+        :raises FileTransferError: as for ``items``
+        """
+
     def item(folder: bytes, name: bytes, small: int) -> Item:
         """One file of a folder: Whole, or where it can't be, Described or Unsendable."""
 
@@ -188,6 +199,8 @@ class IUnpacker(Interface):
         """Take each item into its folder, in order.
 
         A Whole is verified, and has its name when this returns, durably where that is asked for.
+        The files of a Summed are held, if the folder has exactly these plain files; else they are
+        wanted, so also where that would be too much to find out.
 
         :returns: the outcome of each item of each part; why those failed that did, in order
         """
@@ -205,9 +218,10 @@ class ITreeStore(IStore):
     def packer() -> IPacker:
         """To read with, for one tree; its calls are made one at a time."""
 
-    def unpacker(overwrite: bool, durable: bool) -> IUnpacker:
+    def unpacker(overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
         """To put into the store with, for one tree or several; its calls are made one at a time.
 
         :param overwrite: whether a file that has the name may be replaced
         :param durable: whether what has its name outlasts a crash
+        :param alike: is told of each Summed whose files are held, by the thread that unpacks
         """

@@ -20,6 +20,7 @@ from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.digests import Digests
 from twisted_ft.stores.folder import HAS_DIR_FD, Folder, sentences
 from twisted_ft.stores.interfaces import (
+    Alike,
     IDescriptorSource,
     IPacker,
     ISink,
@@ -231,12 +232,12 @@ class LocalStore:
         """See ITreeStore."""
         return LocalPacker(self._chain(), self.source)
 
-    def unpacker(self, overwrite: bool, durable: bool) -> IUnpacker:
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
         """See ITreeStore."""
         if not HAS_DIR_FD:
-            return PiecewiseUnpacker(self, overwrite, durable)
+            return PiecewiseUnpacker(self, overwrite, durable, alike)
         durable = durable and self._durable
-        return LocalUnpacker(self.root, self._chain(), self.source, overwrite, durable)
+        return LocalUnpacker(self.root, self._chain(), self.source, overwrite, durable, alike)
 
     def _chain(self) -> Chain:
         return Chain(lambda: Folder.root(self.root), lambda path: _checked(components(path)))

@@ -18,6 +18,8 @@ from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.folder import Folder, failure_of, sentences
 from twisted_ft.stores.interfaces import IPacker, ISource, Packing
 from twisted_ft.stores.names import PARTIAL, file_components
+from twisted_ft.stores.states import States
+from twisted_ft.stores.surveying import states_of, survey
 from twisted_ft.stores.system import kind_of, mtime_of
 from twisted_ft.wire.messages import Described, Item, Link, Unsendable, Whole, shortened
 
@@ -60,6 +62,20 @@ class LocalPacker:
                         yield whole  # else it is gone since
                 elif (item := self._other(here, folder, name, packing)) is not None:
                     yield item
+
+    def states(
+        self, folder: bytes, most: int, packing: Packing
+    ) -> tuple[States, list[Item]] | None:
+        """See IPacker."""
+        with sentences(folder), self._folders.open(folder) as here:
+            if (found := survey(here, most)) is None:
+                return None
+            states = states_of(here, found[0])
+            others = found[1]
+            if len(states) < len(found[0]):  # some are gone since, or can't be looked at
+                others += sorted({*found[0]}.difference(states.names))
+            items = [self._other(here, folder, name, packing) for name in others]
+            return states, [item for item in items if item is not None]
 
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         """See IPacker."""

@@ -134,6 +134,50 @@ class PackingConformance:
             with pytest.raises(BadName):
                 packer.describe(path)
 
+    def test_the_states_of_files(self, store: IStore) -> None:
+        """All at once, sorted, and what else is there; where it isn't too much."""
+        self.add_file(store, b"folder/\xff", b"1")
+        self.add_file(store, b"folder/a", b"22")
+        store.make_folder(b"folder/new")
+        for packer in (packer_of(store), packer_of(store)):
+            found = packer.states(b"folder", 4, Packing())
+            assert found is not None
+            states, others = found
+            entries = [each for each in store.entries(b"folder") if each.kind == "file"]
+            assert states.names == sorted(each.path.partition(b"/")[2] for each in entries)
+            assert [*states.described()] == [
+                Described(name, "file", each.size, each.mtime, each.mode)
+                for name, each in zip(states.names, entries, strict=True)
+            ]
+            assert [each.name for each in others] == [b"new"]
+            assert others == [packed(packer, b"folder", 0)[b"new"]]
+            assert packer.states(b"folder", 3, Packing()) is None
+        found = packer_of(store).states(b"", 4, Packing())
+        assert found is not None
+        assert (found[0].names, len(found[1])) == ([b"file"], 1)
+
+    def test_the_states_of_files_in_an_empty_folder(self, store: IStore) -> None:
+        """There are none."""
+        store.make_folder(b"empty")
+        found = packer_of(store).states(b"empty", 0, Packing())
+        assert found is not None
+        assert (found[0].names, found[1]) == ([], [])
+
+    def test_partial_files_have_no_states(self, store: IStore) -> None:
+        """As the other side doesn't have them."""
+        sink = store.sink(described(b"folder/new", b"1234"), True)
+        sink.write([b"12"])
+        sink.keep()
+        found = packer_of(store).states(b"folder", 10, Packing())
+        assert found is not None
+        assert (found[0].names, found[1]) == ([b"inner"], [])
+
+    def test_the_states_of_files_in_no_folder(self, store: IStore) -> None:
+        """It fails as ``items`` does."""
+        for error, path in ((NotFound, b"no"), (NotADirectory, b"file"), (BadName, b"..")):
+            with pytest.raises(error):
+                packer_of(store).states(path, 10, Packing())
+
     def test_a_single_file_is_packed(self, store: IStore) -> None:
         """Whole where it is small, as it is now."""
         packer = packer_of(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 from blake3 import blake3
@@ -19,12 +20,22 @@ from twisted_ft.errors import (
     Unchanged,
     Unsupported,
 )
-from twisted_ft.stores.interfaces import IPacker, ISink, IStore, ITreeStore, IUnpacker, Packing
+from twisted_ft.stores.interfaces import (
+    Alike,
+    IPacker,
+    ISink,
+    IStore,
+    ITreeStore,
+    IUnpacker,
+    Packing,
+)
 from twisted_ft.stores.names import file_components
 from twisted_ft.stores.packing import below, digest_of
 from twisted_ft.stores.partial import already_exists
+from twisted_ft.stores.states import MOST_SUMMED, States
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import (
+    SUM_LIMIT,
     Attributes,
     Described,
     Entry,
@@ -34,6 +45,7 @@ from twisted_ft.wire.messages import (
     Outcome,
     Part,
     Settled,
+    Summed,
     Unsendable,
     Whole,
     shortened,
@@ -47,11 +59,13 @@ def packer_of(store: IStore) -> IPacker:
     return PiecewisePacker(store)
 
 
-def unpacker_of(store: IStore, overwrite: bool, durable: bool) -> IUnpacker:
+def unpacker_of(
+    store: IStore, overwrite: bool, durable: bool, alike: Alike | None = None
+) -> IUnpacker:
     """What puts a tree into ``store``: its own, or one for any store."""
     if ITreeStore.providedBy(store):
-        return ITreeStore(store).unpacker(overwrite, durable)
-    return PiecewiseUnpacker(store, overwrite, durable)
+        return ITreeStore(store).unpacker(overwrite, durable, alike)
+    return PiecewiseUnpacker(store, overwrite, durable, alike)
 
 
 @implementer(IPacker)
@@ -78,12 +92,22 @@ class PiecewisePacker:
         """See IPacker; a store that isn't an ITreeStore has no links that could be read."""
         for entry in self._store.entries(folder):
             if entry.path == folder:
-                raise NotADirectory(f"{shown(folder)}: a part of this path is no folder")
-            name = entry.path.rpartition(b"/")[2]
+                raise _no_folder(folder)
+            name = _name(entry)
             if entry.kind != "file" or not (small or packing.digests):
                 yield _described(name, entry)
             else:
                 yield self._read(entry.path, name, small or -1)
+
+    def states(
+        self, folder: bytes, most: int, packing: Packing
+    ) -> tuple[States, list[Item]] | None:
+        """See IPacker."""
+        found = _states(self._store, folder, most)
+        if found is None:
+            return None
+        states, others = found
+        return states, [_described(_name(entry), entry) for entry in others]
 
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         """See IPacker."""
@@ -114,11 +138,16 @@ class PiecewisePacker:
 class PiecewiseUnpacker:
     """See IUnpacker."""
 
-    def __init__(self, store: IStore, overwrite: bool, durable: bool) -> None:
+    def __init__(
+        self, store: IStore, overwrite: bool, durable: bool, alike: Alike | None = None
+    ) -> None:
         self._store, self._overwrite, self._durable = store, overwrite, durable
+        self._alike = alike
+        self._sums_left = 0
 
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
+        self._sums_left = MOST_SUMMED
         outcomes, failures = [], []
         for part in parts:
             for item in part.items:
@@ -144,6 +173,8 @@ class PiecewiseUnpacker:
             raise Unsupported(f"{shown(path)}: there is no room for links here")
         if isinstance(item, Settled):
             return Outcome.HELD
+        if isinstance(item, Summed):
+            return self._sum(path, item)
         if not isinstance(item, Described):
             return Outcome.DECLINED
         if item.kind == "directory":
@@ -163,6 +194,16 @@ class PiecewiseUnpacker:
                 ) from None
             return Outcome.HELD
         return Outcome.DONE
+
+    def _sum(self, path: bytes, item: Summed) -> Outcome:
+        """Whether all files of a folder are here already, and no more."""
+        self._sums_left -= item.files
+        found = _states(self._store, path, SUM_LIMIT) if self._sums_left >= 0 else None
+        if found is None or found[0].summed(item.name) != item:
+            return Outcome.WANTED
+        if self._alike is not None:
+            self._alike(path, found[0])
+        return Outcome.HELD
 
     def _compare(self, path: bytes, item: Described) -> Outcome:
         """Whether a file is here already."""
@@ -217,6 +258,30 @@ class PiecewiseUnpacker:
             return digest_of(source)
         finally:
             source.close()
+
+
+def _states(store: IStore, folder: bytes, most: int) -> tuple[States, list[Entry]] | None:
+    """The states of the plain files in a folder, and what else is in it; see IPacker."""
+    entries = list(islice(store.entries(folder), most + 1))
+    if len(entries) > most:
+        return None
+    if entries and entries[0].path == folder:
+        raise _no_folder(folder)
+    files = sorted((_name(each), each) for each in entries if each.kind == "file")
+    states = States([name for name, _ in files])
+    for _, entry in files:
+        states.sizes.append(entry.size)
+        states.mtimes.append(entry.mtime)
+        states.modes.append(entry.mode)
+    return states, [entry for entry in entries if entry.kind != "file"]
+
+
+def _no_folder(path: bytes) -> NotADirectory:
+    return NotADirectory(f"{shown(path)}: a part of this path is no folder")
+
+
+def _name(entry: Entry) -> bytes:
+    return entry.path.rpartition(b"/")[2]
 
 
 def _described(name: bytes, entry: Entry) -> Described:

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from blake3 import blake3
 
 from twisted_ft.stores.interfaces import PLAIN, IPacker, ISource, IStore, IUnpacker, Packing
-from twisted_ft.wire.messages import Attributes, Described, Item, Outcome, Part, Whole
+from twisted_ft.stores.piecewise import packer_of
+from twisted_ft.wire.messages import (
+    SUM_LIMIT,
+    Attributes,
+    Described,
+    Item,
+    Outcome,
+    Part,
+    Summed,
+    Whole,
+)
 
 SIZES = [0, 1, *(around + by for around in (1 << 16, 1 << 18, 1 << 20) for by in (-1, 0, 1))]
 """Bytes in a file: none, one, and about the limits of the pieces that are moved at once."""
@@ -113,6 +123,13 @@ def file_described(
 def folder_described(name: bytes) -> Described:
     """A folder that can be had."""
     return Described(name, "directory", 0, TIME, 0o755)
+
+
+def summed(store: IStore, folder: bytes, name: bytes | None = None) -> Summed:
+    """The plain files in a folder of a store, all at once, in a folder ``name``."""
+    found = packer_of(store).states(folder, SUM_LIMIT, PLAIN)
+    assert found is not None
+    return found[0].summed(folder if name is None else name)
 
 
 def packed(

@@ -34,7 +34,11 @@ TIME_MAX = 2**63 - 1
 
 def mtime_of(status: os.stat_result) -> int:
     """The modification time, in nanoseconds since 1970, as it can be said."""
-    mtime = status.st_mtime_ns
+    return time_said(status.st_mtime_ns)
+
+
+def time_said(mtime: int) -> int:
+    """A time in nanoseconds since 1970, as it can be said."""
     return mtime if -TIME_MAX <= mtime <= TIME_MAX else TIME_MAX if mtime > 0 else -TIME_MAX
 
 

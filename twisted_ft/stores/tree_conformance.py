@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from blake3 import blake3
+from msgspec.structs import replace
 from zope.interface.verify import verifyObject
 
 from twisted_ft.stores.interfaces import IStore, IUnpacker
@@ -17,13 +18,26 @@ from twisted_ft.stores.samples import (
     TIME,
     content_in,
     content_of,
+    described,
     file_described,
     folder_described,
     names_in,
+    put,
+    summed,
     unpacked,
     whole,
 )
-from twisted_ft.wire.messages import Described, Item, Link, Part, Settled, Unsendable, Whole
+from twisted_ft.stores.states import States
+from twisted_ft.wire.messages import (
+    Described,
+    Item,
+    Link,
+    Part,
+    Settled,
+    Summed,
+    Unsendable,
+    Whole,
+)
 
 _BAD = [b"a/b", b"/", b".", b"..", b"nul\0byte", b"n" * 256, *BAD_NAMES[-2:]]
 """Names that nothing in a folder can have."""
@@ -161,6 +175,63 @@ class TreeConformance(PackingConformance):
         wanted = ["held", "held", "wanted", "wanted", "wanted"]
         for again in (unpacker, unpacker_of(store, True, False)):
             assert unpacked(again, (b"", files)) == wanted
+
+    def test_the_files_of_a_folder_are_compared_all_at_once(self, store: IStore) -> None:
+        """By names, sizes and times; they are held, or they are wanted."""
+        put(store, described(b"folder/a", b"1234"), b"1234")
+        store.make_folder(b"folder/below")
+        same, root = summed(store, b"folder"), summed(store, b"", b"")
+        told: list[tuple[bytes, list[bytes]]] = []
+
+        def alike(folder: bytes, states: States) -> None:
+            told.append((folder, states.names))
+
+        for overwrite in (True, False):
+            for listener in (None, alike):
+                unpacker = unpacker_of(store, overwrite, False, listener)
+                outcomes = unpacked(unpacker, (b"", [same]), (b"", [root]), (b"folder", []))
+                assert outcomes == ["held", "held"]
+        assert told == [(b"folder", [b"a", b"inner"]), (b"", [b"file"])] * 2
+        wrong: list[Item] = [
+            Summed(b"folder", same.files, b"d" * 32),
+            Summed(b"folder", same.files + 1, same.blake3),
+            Summed(b"below", 1, same.blake3),
+        ]
+        assert unpacked(unpacker, (b"", wrong[:2])) == ["wanted", "wanted"]
+        assert unpacked(unpacker, (b"folder", wrong[2:])) == ["wanted"]
+        for change in (
+            replace(described(b"folder/a", b"1234"), mtime=TIME + 1000),
+            described(b"folder/a", b"12345"),
+            described(b"folder/b", b"1234"),
+        ):
+            put(store, change, bytes(change.size))
+            assert unpacked(unpacker, (b"", [same])) == ["wanted"]
+        assert len(told) == 4
+
+    def test_what_cant_be_compared_all_at_once(self, store: IStore) -> None:
+        """No such folder, a file, or a name that nothing can have; and nothing comes of it."""
+        for folder, name, code in (
+            (b"", b"no", "not-found"),
+            (b"no", b"no", "not-found"),
+            (b"", b"file", "not-a-directory"),
+            (b"file", b"x", "not-a-directory"),
+            (b"..", b"", "bad-name"),
+            *((b"folder", name, "bad-name") for name in _BAD),
+        ):
+            (outcome,) = unpacked(
+                unpacker_of(store, True, False), (folder, [Summed(name, 1, bytes(32))])
+            )
+            assert outcome == code
+        assert names_in(store) == [b"file", b"folder"]
+
+    def test_no_more_is_compared_all_at_once_than_is_sent(self, store: IStore) -> None:
+        """However often it is said."""
+        for number in range(63):
+            self.add_file(store, b"folder/%d" % number, b"")
+        many: list[Item] = [summed(store, b"folder")] * 513
+        for unpacker in (unpacker_of(store, True, False), unpacker_of(store, True, False)):
+            outcomes = unpacked(unpacker, (b"", many))
+            assert outcomes == ["held"] * 512 + ["wanted"]
 
     def test_a_folder_is_no_file(self, store: IStore) -> None:
         """It isn't replaced by one, nor compared with it."""

@@ -29,11 +29,13 @@ from twisted_ft.errors import (
 from twisted_ft.stores import system
 from twisted_ft.stores.chain import Chain
 from twisted_ft.stores.folder import Folder, failure_of
-from twisted_ft.stores.interfaces import ISource, IUnpacker
+from twisted_ft.stores.interfaces import Alike, ISource, IUnpacker
 from twisted_ft.stores.names import check_link_target, file_components
 from twisted_ft.stores.packing import below, digest_of
 from twisted_ft.stores.partial import already_exists, check_replaceable, replaceable
 from twisted_ft.stores.placing import NewFolder, Place
+from twisted_ft.stores.states import MOST_SUMMED
+from twisted_ft.stores.surveying import all_of
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import (
     Described,
@@ -43,6 +45,7 @@ from twisted_ft.wire.messages import (
     Outcome,
     Part,
     Settled,
+    Summed,
     Unsendable,
     Whole,
 )
@@ -61,6 +64,7 @@ class LocalUnpacker:
     :param root: the store's folder, which is made where it is missing
     :param folders: opens a folder by its path
     :param source: opens a file by its path, to compare it by its digest
+    :param alike: see ITreeStore
     """
 
     def __init__(
@@ -70,9 +74,12 @@ class LocalUnpacker:
         source: Callable[[bytes], ISource],
         overwrite: bool,
         durable: bool,
+        alike: Alike | None = None,
     ) -> None:
         self._root, self._folders, self._source = root, folders, source
         self._overwrite, self._durable = overwrite, durable
+        self._alike = alike
+        self._sums_left = 0
         self._places: OrderedDict[bytes, Place] = OrderedDict()
         self._new: OrderedDict[bytes, None] = OrderedDict()
         """folders that this unpacker has made, or found empty"""
@@ -93,6 +100,7 @@ class LocalUnpacker:
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
         self._outcomes, self._failures, self._unsynced = [], {}, None
+        self._sums_left = MOST_SUMMED
         try:
             for part in parts:
                 self._take(part)
@@ -149,13 +157,19 @@ class LocalUnpacker:
             return self._compare(place, item)
         if isinstance(item, Link):
             return self._link(place, item)
-        if isinstance(item, Settled):
-            return self._settle(place, item)
-        if not isinstance(item, Described):
-            return Outcome.DECLINED
-        return self._make(place, item.name) if item.kind == "directory" else Outcome.DECLINED
+        return self._take_folder(place, item)
 
     # -- folders -------------------------------------------------------------------------
+
+    def _take_folder(self, place: Place, item: Item) -> Outcome:
+        """A folder, or what is said of one; nothing else is taken."""
+        if isinstance(item, Settled):
+            return self._settle(place, item)
+        if isinstance(item, Summed):
+            return self._sum(below(place.path, item.name), item)
+        if isinstance(item, Described) and item.kind == "directory":
+            return self._make(place, item.name)
+        return Outcome.DECLINED
 
     def _place(self, path: bytes) -> Place:
         """The folder at ``path``, open."""
@@ -173,6 +187,8 @@ class LocalUnpacker:
         """The root of a tree: the store's own, or any folder in it, whose name is its path's."""
         if isinstance(item, Settled):
             return self._settle_root(folder, item)
+        if isinstance(item, Summed):
+            return self._sum(folder, item)
         if isinstance(item, Unsendable):
             return Outcome.DECLINED
         if not isinstance(item, Described) or item.kind != "directory":
@@ -267,6 +283,19 @@ class LocalUnpacker:
         return Outcome.DONE
 
     # -- files ---------------------------------------------------------------------------
+
+    def _sum(self, path: bytes, item: Summed) -> Outcome:
+        """Whether all files of a folder are here already, and no more."""
+        place = self._places.get(path) or self._place(path)
+        self._sums_left -= item.files
+        if place.new or place.staged or self._sums_left < 0:
+            return Outcome.WANTED
+        states = all_of(place.folder, item)
+        if states is None:
+            return Outcome.WANTED
+        if self._alike is not None:
+            self._alike(path, states)
+        return Outcome.HELD
 
     def _compare(self, place: Place, item: Described) -> Outcome:
         """Whether a file is here already."""

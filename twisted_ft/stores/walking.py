@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import msgspec
 
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
 from twisted_ft.stores.packing import below
+from twisted_ft.stores.states import States
 from twisted_ft.terminal import shown
-from twisted_ft.wire.messages import Described, Item, Part, Settled, Unsendable, Whole, shortened
+from twisted_ft.wire.messages import (
+    SUM_LIMIT,
+    Described,
+    Item,
+    Part,
+    Settled,
+    Summed,
+    Unsendable,
+    Whole,
+    shortened,
+)
 
 PARCEL_SIZE = 1 << 20
 """Bytes in a parcel, at most; fewer, where the other side takes fewer."""
@@ -20,6 +32,9 @@ PARCEL_ITEMS = 1 << 10
 """Items in a parcel, at most."""
 _ITEM_SIZE = 96
 """Bytes that an item takes in a message beside its name, its content and its text, at most."""
+_STATE_SIZE = 192
+"""Bytes of a parcel for a file that is summed: it takes none, but its state is held until there is
+an answer, and the other side looks at it meanwhile."""
 _ROOM = 1 << 13
 """Bytes of a message that are left for all but its items: folders, mostly."""
 
@@ -40,6 +55,11 @@ class Manner:
     packing: Packing = PLAIN
     says_ends: bool = True
     """whether the receiver hears at once that all of a folder has been said"""
+
+    @property
+    def sums(self) -> bool:
+        """Whether the files of a folder may be compared all at once, by their sizes and times."""
+        return not (self.ask or self.packing.digests)
 
     def within(self, message: int) -> Manner:
         """This one, for a peer that takes messages of ``message`` bytes."""
@@ -88,6 +108,8 @@ def size_of(item: Item) -> int:
         return size
     if type(item) is Whole:
         return size + len(item.content)
+    if type(item) is Summed:
+        return size + item.files * _STATE_SIZE
     if isinstance(item, Unsendable):
         return size + 4 * len(item.text)
     return size + len(getattr(item, "target", b""))
@@ -106,13 +128,22 @@ class _Folder:
     path: bytes
     new: bool
     """whether it is in one that is new to the receiver; then it hasn't been described, either"""
+    states: States | None = None
+    """those of its files, if they have been summed"""
+
+    @property
+    def end(self) -> End:
+        """What is said when all that is in it has been said."""
+        above, _, name = self.path.rpartition(b"/")
+        return above, Settled(name, self.item.mtime, self.item.mode)
 
 
 class TreeWalk:
     """What is in a folder and in all below it, folder by folder.  Its calls block.
 
-    Of folders that the receiver has the files are described, and it says which it lacks; of those
-    that are new to it, the small files come whole at once.
+    Of folders that the receiver has the files are summed, and where it doesn't have all of them so,
+    they are described, and it says which it lacks; of those that are new to it, the small files
+    come whole at once.
 
     :param base: the folder, in the store
     :param room: bytes in a parcel, at most
@@ -124,14 +155,21 @@ class TreeWalk:
     ) -> None:
         self._packer, self._base, self._manner = packer, base, manner
         self._room, self._chosen = room, chosen
+        self._sums = manner.sums and chosen is None
         self._pending: list[_Folder | End] = []
         """folders to go through, and to end, the next one last"""
         self._folder: _Folder | None = None
         self._small = 0
         self._items: Iterator[Item] | None = None
+        self._is_sum = False
+        """whether the files of this folder are summed, and not spelled out"""
         self._below: list[_Folder] = []
         self._held_over: tuple[bytes, Item] | None = None
         self._asked_for: deque[tuple[bytes, Item | bytes]] = deque()
+        self._summed: dict[bytes, _Folder] = {}
+        """folders whose files are summed, by their paths, until there is an answer"""
+        self._answered: deque[_Folder | End] = deque()
+        """of those, which to end, and which to go through file by file"""
         self._new: set[bytes] = set()
         self._barred: set[bytes] = set()
 
@@ -149,6 +187,19 @@ class TreeWalk:
         """The receiver lacks this small file, which was described."""
         self._asked_for.append((folder, name))
 
+    def alike(self, folder: bytes) -> States | None:
+        """The receiver has all files of this folder, which were summed: their states."""
+        summed = self._summed.pop(folder, None)
+        if summed is None:
+            return None
+        self._answered.append(summed.end)
+        return summed.states
+
+    def spell_out(self, folder: bytes) -> None:
+        """The receiver hasn't all files of this folder, which were summed."""
+        if (summed := self._summed.pop(folder, None)) is not None:
+            self._answered.append(summed)
+
     def say(self, folder: bytes, item: Item) -> None:
         """This is to be said, too."""
         self._asked_for.append((folder, item))
@@ -156,7 +207,8 @@ class TreeWalk:
     @property
     def has_more(self) -> bool:
         """Whether anything is left to say; asked while no thread is at it."""
-        return bool(self._held_over or self._asked_for or self._items or self._pending)
+        waiting = self._asked_for or self._answered or self._pending
+        return bool(self._held_over or self._items or waiting)
 
     # -- what to say -----------------------------------------------------------------------
 
@@ -206,9 +258,12 @@ class TreeWalk:
 
     def _enter(self, load: Load) -> bool:
         """Begin the next folder, or end one; False where the parcel is full, or nothing is left."""
-        if not self._pending:
+        if self._answered:
+            following = self._answered.popleft()
+        elif self._pending:
+            following = self._pending.pop()
+        else:
             return False
-        following = self._pending.pop()
         if not isinstance(following, _Folder):
             if self._manner.says_ends:
                 return self._add(load, *following)
@@ -222,14 +277,46 @@ class TreeWalk:
         self._new.discard(path)
         self._folder = following
         self._small = self._manner.small if is_new and not self._manner.ask else 0
-        packing = self._manner.packing
+        summed = None
         try:
-            self._items = self._packer.items(below(self._base, path), self._small, packing)
+            if following.states is not None:
+                self._items = self._spelled(path, following.states)
+            elif not is_new and self._sums:
+                self._items, summed = self._sum(following)
+            else:
+                self._items = self._all_in(path)
         except FileTransferError as error:
             self._items = _failing(error)
+        self._is_sum = summed is not None
         if following.new:
-            return self._add(load, path.rpartition(b"/")[0], following.item)
-        return True
+            return self._add(load, following.end[0], following.item)
+        return summed is None or self._add(load, following.end[0], summed)
+
+    def _all_in(self, path: bytes) -> Iterator[Item]:
+        return self._packer.items(below(self._base, path), self._small, self._manner.packing)
+
+    def _sum(self, folder: _Folder) -> tuple[Iterator[Item], Summed | None]:
+        """What is in a folder, and its files all at once, where they aren't too many.
+
+        One file by itself is described in as few bytes, and with one answer less.
+        """
+        place, packing = below(self._base, folder.path), self._manner.packing
+        found = self._packer.states(place, SUM_LIMIT, packing)
+        if found is None:
+            return self._all_in(folder.path), None
+        states, others = found
+        if len(states) < 2:
+            return chain(states.described(), others), None
+        end = folder.end
+        self._folder = self._summed[folder.path] = replace(folder, states=states)
+        return iter(others), states.summed(end[1].name)
+
+    def _spelled(self, path: bytes, states: States) -> Iterator[Item]:
+        """Files that were summed, one by one; where the folder has proved new, as they are now."""
+        if not self._small:
+            return states.described()
+        names = {*states.names}
+        return (item for item in self._all_in(path) if item.name in names)
 
     def _go_on(self, load: Load, items: Iterator[Item]) -> bool:
         """Add what comes next in the folder, up to its end."""
@@ -256,11 +343,13 @@ class TreeWalk:
         return True
 
     def _leave(self, folder: _Folder) -> None:
-        """What is in this folder has been said; those in it are next, and then it ends."""
-        item = folder.item
-        above, _, name = folder.path.rpartition(b"/")
+        """What is in this folder has been said; those in it are next, and then it ends.
+
+        Where its files were summed, it ends when there is an answer to that.
+        """
         self._items = None
-        self._pending.append((above, Settled(name, item.mtime, item.mode)))
+        if not self._is_sum:
+            self._pending.append(folder.end)
         self._pending.extend(reversed(self._below))
         self._below = []
 

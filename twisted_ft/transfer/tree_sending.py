@@ -13,6 +13,7 @@ from twisted_ft.errors import FileTransferError, ProtocolError, error_for
 from twisted_ft.stores.interfaces import IStore, Packing
 from twisted_ft.stores.packing import below
 from twisted_ft.stores.piecewise import packer_of
+from twisted_ft.stores.states import States
 from twisted_ft.stores.walking import (
     Chosen,
     End,
@@ -39,6 +40,7 @@ from twisted_ft.wire.messages import (
     Part,
     Receipts,
     Refuse,
+    Summed,
 )
 from twisted_ft.wire.messages import End as EndOfTree
 
@@ -47,6 +49,10 @@ WINDOW = 6
 WINDOW_SIZE = 3 << 20
 """Bytes of files in them, at most, where there is more than one: so an interruption costs no more.
 """
+_TO_LEARN_OF = frozenset((Described, Summed))
+"""Items whose outcomes say what is to be said next."""
+_OF_SUMS = (Outcome.HELD, Outcome.WANTED, Outcome.FAILED)
+"""What can become of a Summed."""
 
 
 class TreeWatcher(Protocol):
@@ -57,6 +63,9 @@ class TreeWatcher(Protocol):
 
     def listed(self, ends: Sequence[End]) -> None:
         """All that is in these folders has been said."""
+
+    def alike(self, folder: bytes, states: States) -> None:
+        """The receiver has all files of this folder, which were summed, in these states."""
 
     def receipted(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
@@ -264,6 +273,7 @@ class TreeSending:
             or outcomes.count(Outcome.FAILED) != len(failures)
             or max(outcomes, default=0) > max(Outcome)
             or (self._root_outcome is None and outcomes[0] == Outcome.WANTED)
+            or not _are_possible(shipment.parts, outcomes)
         ):
             error = ProtocolError("the receipts are for other things than were sent")
             self._protocol.end(error)
@@ -299,10 +309,12 @@ class TreeSending:
         position = 0
         for part in parts:
             following = position + len(part.items)
-            if Described in map(type, part.items):
+            if not _TO_LEARN_OF.isdisjoint(map(type, part.items)):
                 for item, outcome in zip(part.items, outcomes[position:following], strict=True):
                     if isinstance(item, Described):
                         self._learn_item(part.folder, item, outcome)
+                    elif isinstance(item, Summed):
+                        self._learn_sum(below(part.folder, item.name), outcome)
             position = following
 
     def _learn_item(self, folder: bytes, item: Described, outcome: int) -> None:
@@ -314,6 +326,23 @@ class TreeSending:
                 self._walk.bar(path)
         elif outcome == Outcome.WANTED and item.size <= self._manner.small:
             self._walk.want(folder, item.name)
+
+    def _learn_sum(self, folder: bytes, outcome: int) -> None:
+        if outcome != Outcome.HELD:
+            self._walk.spell_out(folder)
+        elif (states := self._walk.alike(folder)) is not None:
+            self._watcher.alike(folder, states)
+
+
+def _are_possible(parts: Sequence[Part], outcomes: bytes) -> bool:
+    """Whether of folders that were summed no more is said than whether they are the same."""
+    if not any(type(item) is Summed for part in parts for item in part.items):
+        return True
+    items = (item for part in parts for item in part.items)
+    return all(
+        outcome in _OF_SUMS or type(item) is not Summed
+        for item, outcome in zip(items, outcomes, strict=True)
+    )
 
 
 class AnsweringFetch(Dialogue):

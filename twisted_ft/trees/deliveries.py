@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
+from twisted_ft.stores.states import States
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.outcome import Moved, Progress
 
@@ -45,6 +47,29 @@ class Tally:
         self.bytes_moved += size
 
 
+class Skipped:
+    """The results for all plain files of a folder, which were there already; made when iterated.
+
+    :param before: what stands before the name of each in its path
+    """
+
+    def __init__(self, before: str, states: States) -> None:
+        self._before, self._names, self._sizes = before, states.names, states.sizes
+        self.size = states.size
+        """bytes in all of them"""
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for name, size in zip(self._names, self._sizes, strict=True):
+            yield Delivery(self._before + os.fsdecode(name), size, 0, 0, None, 0.0, "skipped")
+
+
+Batch = Sequence[Delivery] | Skipped
+"""Results that have come together."""
+
+
 class Deliveries:
     """What becomes of each file of a tree: ``async for delivery in ...``, in no certain order.
 
@@ -59,7 +84,11 @@ class Deliveries:
         self.tally = Tally()
         self._work = work
         self._places = DeferredSemaphore(LARGE_AT_ONCE)
-        self._results: deque[Delivery] = deque()
+        self._results: deque[Batch] = deque()
+        self._taken: Iterator[Delivery] = iter(())
+        """what is left of a batch of which some has been taken"""
+        self._count = 0
+        """results that nobody has taken"""
         self._under_way: set[Deferred[Any]] = set()
         self._waiting: Deferred[None] | None = None
         self._ended: Deferred[None] | None = None
@@ -73,23 +102,28 @@ class Deliveries:
         return self
 
     async def __anext__(self) -> Delivery:
-        while not self._results:
-            await self._more()
-        delivery = self._results.popleft()
+        while (delivery := next(self._taken, None)) is None:
+            while not self._results:
+                await self._more()
+            self._taken = iter(self._results.popleft())
+        self._count -= 1
         self._make_room()
         return delivery
 
-    async def some(self) -> Sequence[Delivery]:
-        """All results that there are by now, one at least; none, when there are no more.
+    async def some(self) -> Batch:
+        """Some results that have come together, one at least; none, when there are no more.
 
         :raises FileTransferError: as where one is awaited
         """
+        taken: Batch = list(self._taken)
         try:
-            while not self._results:
-                await self._more()
+            while not taken:
+                while not self._results:
+                    await self._more()
+                taken = self._results.popleft()
         except StopAsyncIteration:
             return ()
-        taken, self._results = self._results, deque()
+        self._count -= len(taken)
         self._make_room()
         return taken
 
@@ -111,7 +145,7 @@ class Deliveries:
 
     def _make_room(self) -> None:
         """Let the work go on, where it waits for results to be taken, or end."""
-        if self._over or len(self._results) < MOST_RESULTS:
+        if self._over or self._count < MOST_RESULTS:
             crowded, self._crowded = self._crowded, []
             for each in crowded:
                 each.callback(None)
@@ -158,18 +192,28 @@ class Deliveries:
 
     async def room(self) -> None:
         """Wait until results have been taken, where there are many."""
-        if len(self._results) >= MOST_RESULTS and not self._over:
+        if self._count >= MOST_RESULTS and not self._over:
             crowded: Deferred[None] = Deferred()
             self._crowded.append(crowded)
             await crowded
 
     def add(self, deliveries: Iterable[Delivery]) -> None:
         """Some more results."""
-        for each in deliveries:
-            self._results.append(each)
+        batch = list(deliveries)
+        for each in batch:
             if each.error is not None and each.status == "failed":
                 self.any_failed = True
-        self._wake()
+        self._put(batch)
+
+    def add_skipped(self, skipped: Skipped) -> None:
+        """All files of a folder were there already."""
+        self._put(skipped)
+
+    def _put(self, batch: Batch) -> None:
+        if batch:
+            self._results.append(batch)
+            self._count += len(batch)
+            self._wake()
 
     async def all_ended(self) -> None:
         """Wait for the large files that are under way."""

@@ -12,6 +12,7 @@ from twisted_ft.errors import error_for
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.packing import below
 from twisted_ft.stores.piecewise import unpacker_of
+from twisted_ft.stores.states import States
 from twisted_ft.transfer.outcome import Progress
 from twisted_ft.transfer.tree_receiving import TreeReceiving
 from twisted_ft.trees.comparing import (
@@ -27,7 +28,7 @@ from twisted_ft.trees.mover import Mover
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
-from twisted_ft.wire.messages import Failing, Item, Outcome, Parcel, Part, Settled
+from twisted_ft.wire.messages import Failing, Item, Outcome, Parcel, Part, Settled, Summed
 
 
 class Download:
@@ -50,9 +51,11 @@ class Download:
             mover.runtime.now,
             options.leaves_out,
         )
+        self._alike: dict[bytes, States] = {}
+        """folders of which all files proved to be here, until that is told"""
         self._receiving = TreeReceiving(
             mover.protocol,
-            unpacker_of(self._store, True, mover.durable),
+            unpacker_of(self._store, True, mover.durable, self._alike.__setitem__),
             self._unpacked,
             self._choose,
             mover.limit,
@@ -77,7 +80,8 @@ class Download:
             if part.folder and not self._options.takes_all_of(part.folder, True):
                 return [False] * len(part.items)
             return [
-                not isinstance(item, Settled) and chosen(part.folder, item) for item in part.items
+                not isinstance(item, (Settled, Summed)) and chosen(part.folder, item)
+                for item in part.items
             ]
         if Settled in map(type, part.items):
             return [not isinstance(item, Settled) for item in part.items]
@@ -90,15 +94,21 @@ class Download:
         results, large = self._results.of(parcel.parts, outcomes, failures)
         self._deliveries.add(results)
         for part in parcel.parts:
-            if Settled in map(type, part.items):
-                for item in part.items:
-                    if isinstance(item, Settled):
-                        self._settling.listed(part.folder, item)
+            for item in part.items:
+                if type(item) is Settled:
+                    self._settling.listed(part.folder, item)
+                elif type(item) is Summed:
+                    self._tell_alike(below(part.folder, item.name))
         if self._mover.places.limit == 1:  # and that one is the Fetch's, up to its end
             self._later.extend(large)
         else:
             await self._fetch_all(large)
         await self._deliveries.room()
+
+    def _tell_alike(self, folder: bytes) -> None:
+        states = self._alike.pop(folder, None)
+        if states is not None:
+            self._deliveries.add_skipped(self._results.alike(folder, states))
 
     async def _fetch_all(self, large: Sequence[Large]) -> None:
         for each in large:

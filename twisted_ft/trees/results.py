@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
 from twisted_ft.stores.packing import below
+from twisted_ft.stores.states import States
 from twisted_ft.terminal import shown
-from twisted_ft.trees.deliveries import Tally, failed
+from twisted_ft.trees.deliveries import Skipped, Tally, failed
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import (
     Described,
@@ -19,6 +20,7 @@ from twisted_ft.wire.messages import (
     Link,
     Outcome,
     Part,
+    Summed,
     Unsendable,
     Whole,
 )
@@ -91,6 +93,19 @@ class Results:
             self._settling.end(part.folder, count)
         return results, large
 
+    def alike(self, folder: bytes, states: States) -> Skipped:
+        """All plain files of a folder are there already."""
+        skipped = Skipped(self._before(folder), states)
+        self._tally.files += len(skipped)
+        self._tally.bytes += skipped.size
+        self._tally.current = below(folder, states.names[-1]) if states.names else folder
+        self._tally.ended(len(skipped), skipped.size)
+        return skipped
+
+    def _before(self, folder: bytes) -> str:
+        """What stands before a name in a folder."""
+        return self._place + os.fsdecode(folder) + "/" * bool(folder)
+
     def never_came(self) -> list[Delivery]:
         """The result of each small file that was wanted, and hasn't come by the end."""
         awaited, self._awaited = self._awaited, set()
@@ -109,7 +124,7 @@ class Results:
         results: list[Delivery],
         large: list[Large],
     ) -> None:
-        before = self._place + os.fsdecode(part.folder) + "/" * bool(part.folder)
+        before = self._before(part.folder)
         decode, awaited = os.fsdecode, self._awaited
         files = known = ended = size = 0
         for item, outcome in zip(part.items, outcomes, strict=True):
@@ -134,7 +149,8 @@ class Results:
                 size += item.size
             else:
                 reason = next(reasons) if outcome == _FAILED else None
-                self._other(part.folder, item, outcome, reason, before, results, large)
+                if type(item) is not Summed:  # of which more is said, in ``alike`` or by itself
+                    self._other(part.folder, item, outcome, reason, before, results, large)
         self._tally.files += files
         self._tally.bytes += known
         self._tally.current = below(part.folder, part.items[-1].name)

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted_ft.delivery import Delivery
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.packing import below
+from twisted_ft.stores.states import States
 from twisted_ft.stores.walking import End
 from twisted_ft.transfer.outcome import Progress
 from twisted_ft.transfer.tree_sending import TreeSending
@@ -66,6 +67,10 @@ class Upload:
         """See TreeWatcher."""
         for above, end in ends:
             self._settling.listed(above, end)
+
+    def alike(self, folder: bytes, states: States) -> None:
+        """See TreeWatcher."""
+        self._deliveries.add_skipped(self._results.alike(folder, states))
 
     async def receipted(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]

@@ -47,6 +47,8 @@ PART_LIMIT = 1 << 12
 """Items of one folder in a Parcel, and folders, at most."""
 PARCEL_LIMIT = 1 << 12
 """Items in a whole Parcel, at most."""
+SUM_LIMIT = 1 << 12
+"""Files that are Summed together, at most."""
 LEAST_MESSAGE = 1 << 14
 """Bytes of a message that every peer takes: any but Entries, Parcel and Receipts is shorter."""
 MOST_MESSAGE = (1 << 24) - 1
@@ -257,7 +259,18 @@ class Settled(_Item, frozen=True, gc=False):
     mode: Mode
 
 
-Item = Whole | Described | Link | Unsendable | Settled
+class Summed(_Item, frozen=True, gc=False):
+    """The plain files in a folder, all at once: nobody describes them, if they are held so."""
+
+    name: Name
+    """the folder's"""
+    files: Annotated[int, msgspec.Meta(ge=0, le=SUM_LIMIT)]
+    """how many they are"""
+    blake3: Digest
+    """of their names, sizes and times"""
+
+
+Item = Whole | Described | Link | Unsendable | Settled | Summed
 
 
 class Part(_Array, frozen=True):
@@ -275,7 +288,8 @@ class Outcome(IntEnum):
     HELD = 1
     """the receiver has it already"""
     WANTED = 2
-    """of a file that was described: the receiver lacks it"""
+    """of a file that was described: the receiver lacks it; of files that were summed: not all of
+    them are the same here"""
     FAILED = 3
     """it can't be had; the reason is the next of those in Receipts"""
     DECLINED = 4
