@@ -51,6 +51,8 @@ class Download:
             mover.runtime.now,
             options.leaves_out,
         )
+        self._passed_over = frozenset((Settled,) if self._manner.sums else (Settled, Summed))
+        """what isn't unpacked when it comes: sums, only where something else was asked for"""
         self._alike: dict[bytes, States] = {}
         """folders of which all files proved to be here, until that is told"""
         self._receiving = TreeReceiving(
@@ -80,11 +82,11 @@ class Download:
             if part.folder and not self._options.takes_all_of(part.folder, True):
                 return [False] * len(part.items)
             return [
-                not isinstance(item, (Settled, Summed)) and chosen(part.folder, item)
+                type(item) not in self._passed_over and chosen(part.folder, item)
                 for item in part.items
             ]
-        if Settled in map(type, part.items):
-            return [not isinstance(item, Settled) for item in part.items]
+        if not self._passed_over.isdisjoint(map(type, part.items)):
+            return [type(item) not in self._passed_over for item in part.items]
         return None
 
     async def _unpacked(self, parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
