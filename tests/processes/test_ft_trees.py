@@ -150,6 +150,20 @@ def test_json(served: Place, tmp_path: Path) -> None:
     }
 
 
+def test_json_again(served: Place, tmp_path: Path) -> None:
+    """Each file has its line, be it compared together with others."""
+    files = {f"many/{number}": b"%d" % number for number in range(30)}
+    (served.folder / "tree" / "many").mkdir()
+    for name, content in files.items():
+        (served.folder / "tree" / name).write_bytes(content)
+    for status in ("done", "skipped"):
+        *lines, whole = ft("get", "-r", "--json", served.url("tree/"), "t", cwd=tmp_path).ok().lines
+        assert {each["path"] for each in lines} == {f"t/{name}" for name in (*FILES, *files)}
+        assert {each["status"] for each in lines} == {status}
+        assert whole[status] == len(lines) == 34
+        assert whole["size"] == sum(each["size"] for each in lines) == 50_005 + 50
+
+
 def test_what_fails_is_named_and_the_others_arrive(served: Place, tmp_path: Path) -> None:
     grow(tmp_path / "tree" / "a.txt")
     outcome = ft("get", "-r", "--json", served.url("tree"), cwd=tmp_path)

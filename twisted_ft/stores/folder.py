@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import islice
+from operator import attrgetter
 
 from twisted_ft.errors import (
     AlreadyExists,
@@ -45,6 +45,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
 _CLOSED = -1
+_STATE = attrgetter("st_mode", "st_size", "st_mtime_ns")
 _SETS_LINKS = os.supports_follow_symlinks
 """What can be done to a symbolic link, and not only to what it leads to."""
 _LINKS_LINKS = os.link in _SETS_LINKS
@@ -226,12 +227,12 @@ class Folder:
         others = [each.name for each in entries if not each.is_file(follow_symlinks=False)]
         return _encoded(plain), _encoded(others)
 
-    @property
-    def stat_each(self) -> Callable[[bytes], os.stat_result]:
-        """``stat``, where very many names are looked at."""
+    def states(self, names: Sequence[bytes]) -> list[tuple[int, int, int]]:
+        """The mode, the size and the modification time of each of very many things in it."""
         if self._fd is None:
-            return self.stat
-        return partial(os.stat, dir_fd=self._fd, follow_symlinks=False)
+            return [_STATE(self.stat(name)) for name in names]
+        stat, fd = os.stat, self._fd
+        return [_STATE(stat(name, dir_fd=fd, follow_symlinks=False)) for name in names]
 
     def read_record(self, name: bytes) -> bytes:
         """The content of a small file; nothing where there is none that can be read."""

@@ -267,12 +267,13 @@ def _states(store: IStore, folder: bytes, most: int) -> tuple[States, list[Entry
         return None
     if entries and entries[0].path == folder:
         raise _no_folder(folder)
-    files = sorted((_name(each), each) for each in entries if each.kind == "file")
-    states = States([name for name, _ in files])
-    for _, entry in files:
-        states.sizes.append(entry.size)
-        states.mtimes.append(entry.mtime)
-        states.modes.append(entry.mode)
+    files = sorted((entry for entry in entries if entry.kind == "file"), key=_name)
+    states = States(
+        [_name(entry) for entry in files],
+        [entry.size for entry in files],
+        [entry.mtime for entry in files],
+        [entry.mode for entry in files],
+    )
     return states, [entry for entry in entries if entry.kind != "file"]
 
 

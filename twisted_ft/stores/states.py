@@ -7,7 +7,7 @@ in which nothing has changed is compared by 32 bytes, and no file in it is spoke
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
 
@@ -21,14 +21,17 @@ of them, and whoever wants to know them holds no more than that."""
 class States:
     """The states of some files in one folder.
 
-    :param names: sorted; sizes, times and permissions are in their order
+    :param names: sorted; sizes, times and modes are in the same order
     """
 
-    def __init__(self, names: list[bytes]) -> None:
-        self.names = names
-        self.sizes: list[int] = []
-        self.mtimes: list[int] = []
-        self.modes: list[int] = []
+    def __init__(
+        self,
+        names: Sequence[bytes],
+        sizes: Sequence[int],
+        mtimes: Sequence[int],
+        modes: Sequence[int],
+    ) -> None:
+        self.names, self.sizes, self.mtimes, self.modes = names, sizes, mtimes, modes
 
     def __len__(self) -> int:
         return len(self.names)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
+from stat import S_ISREG
 
 from twisted_ft.stores.folder import Folder
 from twisted_ft.stores.names import PARTIAL
 from twisted_ft.stores.states import States
 from twisted_ft.stores.system import TIME_MAX, time_said
 from twisted_ft.wire.messages import SUM_LIMIT, Summed
-
-_FORMAT, _PLAIN = 0o170000, 0o100000
-"""S_IFMT and S_IFREG; stat.S_ISREG takes as long as all else that is done with a file here."""
 
 
 def survey(folder: Folder, most: int) -> tuple[list[bytes], list[bytes]] | None:
@@ -39,27 +38,31 @@ def _finished(names: list[bytes]) -> list[bytes]:
 
 def states_of(folder: Folder, names: list[bytes]) -> States:
     """The states of the plain files that have these names, which are sorted; of others none."""
-    found = States(names)
-    sizes, mtimes, modes = found.sizes, found.mtimes, found.modes
-    stat, other = folder.stat_each, set()
+    try:
+        found = folder.states(names)
+    except OSError:  # mostly: one is gone since
+        names, found = _those_that_are_there(folder, names)
+    if not found:
+        return States([], (), (), ())
+    modes, sizes, mtimes = zip(*found, strict=True)
+    if not all(map(S_ISREG, {*modes})):
+        return states_of(
+            folder, [name for name, mode in zip(names, modes, strict=True) if S_ISREG(mode)]
+        )
+    if not -TIME_MAX <= min(mtimes) <= max(mtimes) <= TIME_MAX:
+        mtimes = tuple(map(time_said, mtimes))
+    return States(names, sizes, mtimes, modes)
+
+
+def _those_that_are_there(
+    folder: Folder, names: list[bytes]
+) -> tuple[list[bytes], list[tuple[int, int, int]]]:
+    """The names of those that can be looked at, and how they are."""
+    found = {}
     for name in names:
-        try:
-            status = stat(name)
-        except OSError:
-            other.add(name)
-            continue
-        mode = status.st_mode
-        if mode & _FORMAT != _PLAIN:
-            other.add(name)
-            continue
-        modes.append(mode)
-        sizes.append(status.st_size)
-        mtimes.append(status.st_mtime_ns)
-    if other:
-        found.names = [name for name in names if name not in other]
-    if mtimes and not -TIME_MAX <= min(mtimes) <= max(mtimes) <= TIME_MAX:
-        found.mtimes = [time_said(mtime) for mtime in mtimes]
-    return found
+        with suppress(OSError):
+            (found[name],) = folder.states((name,))
+    return [*found], [*found.values()]
 
 
 def all_of(folder: Folder, item: Summed) -> States | None:

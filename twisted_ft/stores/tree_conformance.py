@@ -184,7 +184,7 @@ class TreeConformance(PackingConformance):
         told: list[tuple[bytes, list[bytes]]] = []
 
         def alike(folder: bytes, states: States) -> None:
-            told.append((folder, states.names))
+            told.append((folder, [*states.names]))
 
         for overwrite in (True, False):
             for listener in (None, alike):

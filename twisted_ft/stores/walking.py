@@ -308,7 +308,8 @@ class TreeWalk:
         if len(states) < 2:
             return chain(states.described(), others), None
         end = folder.end
-        self._folder = self._summed[folder.path] = replace(folder, states=states)
+        summed = _Folder(folder.item, folder.path, new=False, states=states)
+        self._folder = self._summed[folder.path] = summed
         return iter(others), states.summed(end[1].name)
 
     def _spelled(self, path: bytes, states: States) -> Iterator[Item]:

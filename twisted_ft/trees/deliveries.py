@@ -204,16 +204,17 @@ class Deliveries:
             if each.error is not None and each.status == "failed":
                 self.any_failed = True
         self._put(batch)
+        if self._results:
+            self._wake()
 
-    def add_skipped(self, skipped: Skipped) -> None:
-        """All files of a folder were there already."""
+    def put_skipped(self, skipped: Skipped) -> None:
+        """All files of a folder were there already: that is told with what is added next."""
         self._put(skipped)
 
     def _put(self, batch: Batch) -> None:
         if batch:
             self._results.append(batch)
             self._count += len(batch)
-            self._wake()
 
     async def all_ended(self) -> None:
         """Wait for the large files that are under way."""

@@ -94,13 +94,13 @@ class Download:
             self._is_new = outcomes[:1] == bytes([Outcome.DONE])
         self._results.said(parcel.parts)
         results, large = self._results.of(parcel.parts, outcomes, failures)
-        self._deliveries.add(results)
         for part in parcel.parts:
             for item in part.items:
                 if type(item) is Settled:
                     self._settling.listed(part.folder, item)
                 elif type(item) is Summed:
                     self._tell_alike(below(part.folder, item.name))
+        self._deliveries.add(results)
         if self._mover.places.limit == 1:  # and that one is the Fetch's, up to its end
             self._later.extend(large)
         else:
@@ -110,7 +110,7 @@ class Download:
     def _tell_alike(self, folder: bytes) -> None:
         states = self._alike.pop(folder, None)
         if states is not None:
-            self._deliveries.add_skipped(self._results.alike(folder, states))
+            self._deliveries.put_skipped(self._results.alike(folder, states))
 
     async def _fetch_all(self, large: Sequence[Large]) -> None:
         for each in large:

@@ -70,7 +70,7 @@ class Upload:
 
     def alike(self, folder: bytes, states: States) -> None:
         """See TreeWatcher."""
-        self._deliveries.add_skipped(self._results.alike(folder, states))
+        self._deliveries.put_skipped(self._results.alike(folder, states))
 
     async def receipted(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
