@@ -35,7 +35,6 @@ from twisted_ft.wire.messages import (
     Described,
     End,
     Failing,
-    Outcome,
     Part,
     Receipts,
     Refuse,
@@ -187,6 +186,18 @@ def test_a_folder_that_cant_be_looked_into(direction: str) -> None:
         assert with_status(results, "skipped") == ["c", "d"]
 
 
+@BOTH_WAYS
+def test_a_folder_that_is_empty(two: Two, direction: str) -> None:
+    """Its files come whole at once, as if it were new."""
+    source, target = two.ends(direction)
+    for each in (target / "r").iterdir():
+        each.unlink()
+    before = crossed(two)
+    assert with_status(two.move(direction), "done") == [f"{number:03}" for number in range(90)]
+    assert tree(target) == tree(source)
+    assert crossed(two) - before < 90 * 80
+
+
 # -- bounds -----------------------------------------------------------------------------------
 
 
@@ -241,7 +252,7 @@ def putting(place: Path) -> Putting:
     return begun
 
 
-@pytest.mark.parametrize("outcome", [D, N, bytes([Outcome.EMPTY]), b"\x09"])
+@pytest.mark.parametrize("outcome", [D, N, b"\x09"])
 def test_no_other_outcome_of_a_sum(tmp_path: Path, outcome: bytes) -> None:
     begun = putting(tmp_path / "s")
     begun.answer(outcome)

@@ -200,7 +200,8 @@ class IUnpacker(Interface):
 
         A Whole is verified, and has its name when this returns, durably where that is asked for.
         The files of a Summed are held, if the folder has exactly these plain files; else they are
-        wanted, so also where that would be too much to find out.
+        wanted, so also where that would be too much to find out.  Of an empty folder it may be said
+        that it is one, to either a Described or a Summed.
 
         :returns: the outcome of each item of each part; why those failed that did, in order
         """

@@ -198,7 +198,7 @@ class TreeConformance(PackingConformance):
             Summed(b"below", 1, same.blake3),
         ]
         assert unpacked(unpacker, (b"", wrong[:2])) == ["wanted", "wanted"]
-        assert unpacked(unpacker, (b"folder", wrong[2:])) == ["wanted"]
+        assert unpacked(unpacker, (b"folder", wrong[2:])) in (["wanted"], ["empty"])
         for change in (
             replace(described(b"folder/a", b"1234"), mtime=TIME + 1000),
             described(b"folder/a", b"12345"),

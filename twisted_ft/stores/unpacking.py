@@ -215,7 +215,9 @@ class LocalUnpacker:
         if not place.hidden and self._is_there(place, name):
             if not place.folder.has_folder(name):
                 raise NotADirectory(f"{shown(path)}: a folder must be here, and this is none")
-            return self._held(self._place(path).folder, path)
+            if path in self._new:
+                return self._held(self._place(path).folder, path)
+            return Outcome.HELD  # whether it is empty is found out when its files are compared
         if len(self._places) < _MOST_OPEN:
             self._open_new(place, name, path)
         else:
@@ -288,11 +290,12 @@ class LocalUnpacker:
         """Whether all files of a folder are here already, and no more."""
         place = self._places.get(path) or self._place(path)
         self._sums_left -= item.files
-        if place.new or place.staged or self._sums_left < 0:
+        if place.staged or self._sums_left < 0:
             return Outcome.WANTED
         states = all_of(place.folder, item)
         if states is None:
-            return Outcome.WANTED
+            is_empty = self._held(place.folder, path) is Outcome.EMPTY
+            return Outcome.EMPTY if is_empty else Outcome.WANTED
         if self._alike is not None:
             self._alike(path, states)
         return Outcome.HELD

@@ -51,7 +51,7 @@ WINDOW_SIZE = 3 << 20
 """
 _TO_LEARN_OF = frozenset((Described, Summed))
 """Items whose outcomes say what is to be said next."""
-_OF_SUMS = (Outcome.HELD, Outcome.WANTED, Outcome.FAILED)
+_OF_SUMS = (Outcome.HELD, Outcome.WANTED, Outcome.FAILED, Outcome.EMPTY)
 """What can become of a Summed."""
 
 
@@ -328,6 +328,8 @@ class TreeSending:
             self._walk.want(folder, item.name)
 
     def _learn_sum(self, folder: bytes, outcome: int) -> None:
+        if outcome == Outcome.EMPTY:
+            self._walk.is_new(folder)
         if outcome != Outcome.HELD:
             self._walk.spell_out(folder)
         elif (states := self._walk.alike(folder)) is not None:

@@ -295,7 +295,7 @@ class Outcome(IntEnum):
     DECLINED = 4
     """the receiver doesn't want it, nor what is in it"""
     EMPTY = 5
-    """of a folder: it was there, and nothing is in it"""
+    """of a folder, be it described or summed: it was there, and nothing is in it"""
 
 
 class Failing(_Array, frozen=True):
