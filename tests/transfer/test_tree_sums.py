@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from planting import (
     BOTH_WAYS,
     LARGE,
@@ -13,6 +14,7 @@ from planting import (
     failures,
     gathered,
     grow,
+    numbered,
     result_of,
     statuses,
     tree,
@@ -29,7 +31,7 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.samples import summed
 from twisted_ft.transfer.tree_sending import WINDOW
-from twisted_ft.trees.deliveries import MOST_RESULTS, Skipped
+from twisted_ft.trees.deliveries import MOST_RESULTS, Run
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Described,
@@ -226,10 +228,10 @@ def test_results_one_by_one_and_together(two: Two, direction: str) -> None:
         deliveries = two.begin(direction)
         results = [await anext(deliveries) for _ in range(3)]
         batch = await deliveries.some()
-        assert not isinstance(batch, Skipped)
+        assert not isinstance(batch, Run)
         results += batch
         while batch := await deliveries.some():
-            if isinstance(batch, Skipped):
+            if isinstance(batch, Run):
                 assert batch.size == sum(each.size for each in batch)
                 assert len(batch) == len(list(batch))
             results += batch
@@ -237,6 +239,30 @@ def test_results_one_by_one_and_together(two: Two, direction: str) -> None:
 
     results = two.network.run(taken())
     assert len(results) == len({each.path for each in results}) == len(FILES)
+
+
+@BOTH_WAYS
+def test_arrivals_that_are_told_together(two: Two, direction: str) -> None:
+    """As much is known of each as of one by itself."""
+    source, target = two.ends(direction)
+    grow(source, {f"folder/{name}": content for name, content in numbered(100).items()})
+
+    async def taken() -> list[Run]:
+        deliveries, runs = two.begin(direction), []
+        while batch := await deliveries.some():
+            assert isinstance(batch, Run)
+            runs.append(batch)
+        return runs
+
+    runs = two.network.run(taken())
+    assert {run.status for run in runs} == {"done"}
+    assert [sum(run.size for run in runs), sum(run.sent for run in runs)] == [10_000, 10_000]
+    assert sum(map(len, runs)) == 100
+    place = os.path.join(target, "") if direction == "get" else ""
+    for each in (result for run in runs for result in run):
+        name = each.path.removeprefix(place)
+        digest = blake3((source / name).read_bytes()).hexdigest()
+        assert (each.size, each.sent, each.blake3, each.status) == (100, 100, digest, "done")
 
 
 # -- other ends that do otherwise -------------------------------------------------------------

@@ -13,7 +13,7 @@ from twisted_ft.cli.report import as_json, fields_of, size
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
-from twisted_ft.trees.deliveries import Batch, Skipped, Tally
+from twisted_ft.trees.deliveries import Batch, Run, Tally
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
 _NAMED = 10
@@ -43,9 +43,10 @@ class TreeReport:
 
     def take(self, deliveries: Batch) -> None:
         """Some files are in their places, were there already, have failed, or were left out."""
-        if isinstance(deliveries, Skipped) and not self._options.json:
-            self._counts["skipped"] += len(deliveries)
+        if isinstance(deliveries, Run) and not self._options.json:
+            self._counts[deliveries.status] += len(deliveries)
             self._size += deliveries.size
+            self._sent += deliveries.sent
             return
         self._counts.update(map(_STATUS, deliveries))
         self._sent += sum(map(_SENT, deliveries))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Literal
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -13,7 +14,6 @@ from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
-from twisted_ft.stores.states import States
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.outcome import Moved, Progress
 
@@ -47,26 +47,45 @@ class Tally:
         self.bytes_moved += size
 
 
-class Skipped:
-    """The results for all plain files of a folder, which were there already; made when iterated.
+class Run:
+    """The results for files of one folder that have fared alike; each is made when iterated.
 
     :param before: what stands before the name of each in its path
+    :param names: theirs; sizes, and digests where there are any, are in the same order
+    :param status: ``done``, with their digests, or ``skipped``
+    :param seconds: see Delivery
     """
 
-    def __init__(self, before: str, states: States) -> None:
-        self._before, self._names, self._sizes = before, states.names, states.sizes
-        self.size = states.size
+    def __init__(
+        self,
+        before: str,
+        names: Sequence[bytes],
+        sizes: Sequence[int],
+        status: Literal["done", "skipped"],
+        digests: Sequence[bytes] = (),
+        seconds: float = 0.0,
+    ) -> None:
+        self._before, self._names, self._sizes = before, names, sizes
+        self._digests, self._seconds = digests, seconds
+        self.status = status
+        self.size = sum(sizes)
         """bytes in all of them"""
+        self.sent = self.size if digests else 0
+        """of those, the bytes that were sent"""
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __iter__(self) -> Iterator[Delivery]:
-        for name, size in zip(self._names, self._sizes, strict=True):
-            yield Delivery(self._before + os.fsdecode(name), size, 0, 0, None, 0.0, "skipped")
+        before, seconds, status = self._before, self._seconds, self.status
+        for name, size, digest in zip_longest(self._names, self._sizes, self._digests):
+            path, sent, known = before + os.fsdecode(name), 0, None
+            if digest is not None:
+                sent, known = size, digest.hex()
+            yield Delivery(path, size, sent, 0, known, seconds, status)
 
 
-Batch = Sequence[Delivery] | Skipped
+Batch = Sequence[Delivery] | Run
 """Results that have come together."""
 
 
@@ -197,24 +216,21 @@ class Deliveries:
             self._crowded.append(crowded)
             await crowded
 
-    def add(self, deliveries: Iterable[Delivery]) -> None:
-        """Some more results."""
-        batch = list(deliveries)
-        for each in batch:
-            if each.error is not None and each.status == "failed":
-                self.any_failed = True
-        self._put(batch)
+    def add(self, *batches: Batch) -> None:
+        """Some more results; those that were put before are told of with them."""
+        self.put(*batches)
         if self._results:
             self._wake()
 
-    def put_skipped(self, skipped: Skipped) -> None:
-        """All files of a folder were there already: that is told with what is added next."""
-        self._put(skipped)
-
-    def _put(self, batch: Batch) -> None:
-        if batch:
+    def put(self, *batches: Batch) -> None:
+        """Some more results, which are told of with what is added next."""
+        for batch in batches:
+            if not batch:
+                continue
             self._results.append(batch)
             self._count += len(batch)
+            if not isinstance(batch, Run):
+                self.any_failed |= any(each.status == "failed" for each in batch)
 
     async def all_ended(self) -> None:
         """Wait for the large files that are under way."""

@@ -100,7 +100,7 @@ class Download:
                     self._settling.listed(part.folder, item)
                 elif type(item) is Summed:
                     self._tell_alike(below(part.folder, item.name))
-        self._deliveries.add(results)
+        self._deliveries.add(*results)
         if self._mover.places.limit == 1:  # and that one is the Fetch's, up to its end
             self._later.extend(large)
         else:
@@ -110,7 +110,7 @@ class Download:
     def _tell_alike(self, folder: bytes) -> None:
         states = self._alike.pop(folder, None)
         if states is not None:
-            self._deliveries.put_skipped(self._results.alike(folder, states))
+            self._deliveries.put(self._results.alike(folder, states))
 
     async def _fetch_all(self, large: Sequence[Large]) -> None:
         for each in large:
@@ -139,7 +139,7 @@ class Download:
                 return
             target = os.path.join(self._place, os.fsdecode(path))
             errors = [error_for(each.code, each.text) for each in failures]
-            self._deliveries.add(failed(target, 0, error) for error in errors)
+            self._deliveries.add([failed(target, 0, error) for error in errors])
 
         item: Item = end
         self._receiving.unpack_too(Part(above, (item,)), told)

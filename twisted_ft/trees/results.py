@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
 from twisted_ft.stores.packing import below
 from twisted_ft.stores.states import States
 from twisted_ft.terminal import shown
-from twisted_ft.trees.deliveries import Skipped, Tally, failed
+from twisted_ft.trees.deliveries import Batch, Run, Tally, failed
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import (
     Described,
@@ -77,10 +78,11 @@ class Results:
 
     def of(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
-    ) -> tuple[list[Delivery], list[Large]]:
+    ) -> tuple[list[Batch], list[Large]]:
         """What became of each file of a parcel; and which are to be moved by themselves."""
         now = self._now()
         seconds, self._last = now - self._last, now
+        batches: list[Batch] = []
         results: list[Delivery] = []
         large: list[Large] = []
         reasons = iter(failures)
@@ -89,18 +91,39 @@ class Results:
             count = len(part.items)
             own = outcomes[position : position + count]
             position += count
-            self._part(part, own, reasons, seconds, results, large)
+            if self._all_came(part, own):
+                batches.append(self._arrivals(part, seconds))
+            else:
+                self._part(part, own, reasons, seconds, results, large)
             self._settling.end(part.folder, count)
-        return results, large
+        return [*batches, results], large
 
-    def alike(self, folder: bytes, states: States) -> Skipped:
+    def alike(self, folder: bytes, states: States) -> Run:
         """All plain files of a folder are there already."""
-        skipped = Skipped(self._before(folder), states)
+        skipped = Run(self._before(folder), states.names, states.sizes, "skipped")
         self._tally.files += len(skipped)
         self._tally.bytes += skipped.size
         self._tally.current = below(folder, states.names[-1]) if states.names else folder
         self._tally.ended(len(skipped), skipped.size)
         return skipped
+
+    def _all_came(self, part: Part, outcomes: bytes) -> bool:
+        """Whether all of a part are files that have arrived, and none of them was described."""
+        all_done = not outcomes.strip(bytes([_DONE]))
+        return all_done and not self._awaited and {*map(type, part.items)} == {Whole}
+
+    def _arrivals(self, part: Part, seconds: float) -> Run:
+        """Files of one folder, all of which have arrived."""
+        items = cast(Sequence[Whole], part.items)
+        sizes = [len(item.content) for item in items]
+        names = [item.name for item in items]
+        digests = [item.blake3 for item in items]
+        arrived = Run(self._before(part.folder), names, sizes, "done", digests, seconds)
+        self._tally.files += len(items)
+        self._tally.bytes += arrived.size
+        self._tally.current = below(part.folder, names[-1])
+        self._tally.ended(len(items), arrived.size)
+        return arrived
 
     def _before(self, folder: bytes) -> str:
         """What stands before a name in a folder."""

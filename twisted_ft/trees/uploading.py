@@ -70,7 +70,7 @@ class Upload:
 
     def alike(self, folder: bytes, states: States) -> None:
         """See TreeWatcher."""
-        self._deliveries.put_skipped(self._results.alike(folder, states))
+        self._deliveries.put(self._results.alike(folder, states))
 
     async def receipted(
         self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
@@ -81,7 +81,7 @@ class Upload:
             if failures:
                 return  # of which the sending fails
         results, large = self._results.of(parts, outcomes, failures)
-        self._deliveries.add(results)
+        self._deliveries.add(*results)
         for each in large:
             await self._send(each)
         await self._deliveries.room()
