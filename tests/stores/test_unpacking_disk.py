@@ -17,7 +17,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.samples import TIME, folder_described, unpacked, whole
-from twisted_ft.wire.messages import Described, Item, Link, Settled
+from twisted_ft.wire.messages import Item, Link, Settled
 
 pytestmark = pytest.mark.skipif(
     not system.SYNCS_FILE_SYSTEMS, reason="elsewhere each file is synced by itself"
@@ -132,8 +132,7 @@ def test_whatever_changes_is_synced(place: Path, events: list[Event], items: lis
     assert unpacked(LocalStore(place).unpacker(True, True), (b"", items)) == ["done"]
     assert is_sync(events[-1])
     events.clear()
-    again = ["empty" if isinstance(items[0], Described) else "held"]
-    assert unpacked(LocalStore(place).unpacker(True, True), (b"", items)) == again
+    assert unpacked(LocalStore(place).unpacker(True, True), (b"", items)) == ["held"]
     assert events == []
 
 
@@ -359,6 +358,43 @@ else:
     system.sync_file_system = killing(system.sync_file_system)
 unpacked(unpacker, (folder, files(9)))
 """
+
+
+_KILLED_AGAIN = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[3])
+from test_unpacking_disk import files
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.samples import unpacked
+
+left = int(sys.argv[2])
+def killing(real):
+    def called(*args, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **named)
+    return called
+os.replace, os.unlink = killing(os.replace), killing(os.unlink)
+unpacked(LocalStore(sys.argv[1]).unpacker(True, True), (b"folder", files(9)))
+"""
+
+
+@pytest.mark.parametrize("after", [0, 8, 9, 10, 15, 19, 20, 21, 25, 28])
+def test_a_process_that_is_killed_where_another_was(place: Path, after: int) -> None:
+    """It takes over nine of twenty files, removes the others, and gives nine files their names."""
+    for number in range(20):
+        (place / "folder" / f".ft-{number:032x}.part").write_text("left over")
+    arguments = [str(place), str(after), str(Path(__file__).parent)]
+    killed = subprocess.run([sys.executable, "-c", _KILLED_AGAIN, *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    there = {each.name for each in (place / "folder").iterdir()}
+    again = [each for each in files(9) if each.name.decode() not in there]
+    unpacker = LocalStore(place).unpacker(True, True)
+    assert unpacked(unpacker, (b"folder", again)) == ["done"] * len(again)
+    assert partial(place) == []
+    assert len(os.listdir(place / "folder")) == 9
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """One folder that files are put into: under other names first, and then all at once.
 
 In a folder that is there, a file is called ``.ft-NUMBER.part`` until it is renamed.  Numbers count
-from 0, and files are renamed last number first: so what a killed process leaves are the lowest
-numbers, which the next run, as it lacks those files, uses again.
+from 0, what was left of higher ones is removed, and files are renamed, last number first: so what a
+killed process leaves are the lowest numbers, which the next run, as it lacks those files, uses
+again.
 
 A folder that isn't there is made as ``.ft-DIGEST.part``, in which all have their own names already,
 and renamed when it is filled: so a file in it costs no renaming.  What a killed process leaves of
@@ -71,6 +72,7 @@ class Place:
     def publish(self, overwrite: bool, lost: Lost) -> None:
         """Give everything its name, in a folder that is there."""
         staged, self.staged = self.staged, []
+        self._clear_beyond(len(staged))
         rename = self.folder.replace if overwrite else self.folder.rename_new
         numbers = range(len(staged))
         if len(dict(staged)) == len(staged):  # else a name has come twice: the last one stays
@@ -84,25 +86,37 @@ class Place:
                 with suppress(OSError):
                     self.folder.remove(part)
                 lost(name, position, error)
-        self._let_go(len(staged))
+        self._let_go()
 
     def drop(self, lost: Lost, error: OSError) -> None:
         """Give nothing its name."""
         staged, self.staged = self.staged, []
+        self._clear_beyond(len(staged))
         for number in range(len(staged) - 1, -1, -1):
             name, position = staged[number]
             with suppress(OSError):
                 self.folder.remove(_part_name(self._first + number))
             lost(name, position, error)
-        self._let_go(0)
+        self._let_go()
 
-    def _let_go(self, used: int) -> None:
-        """Let another one at it; what a killed process has left beyond what was used goes."""
+    def _clear_beyond(self, used: int) -> None:
+        """Remove what a killed process has left beyond what is used now, last number first.
+
+        That is done before any of it has its name: so whoever is killed, whenever that is, leaves
+        all numbers up to some one.
+        """
         if self._first == 0:
-            with suppress(OSError):  # mostly: there is none
-                while self.folder.stat(name := _part_name(used)):
-                    self.folder.remove(name)
-                    used += 1
+            with suppress(OSError):
+                end = used
+                with suppress(FileNotFoundError):  # mostly: there is none
+                    while self.folder.stat(_part_name(end)):
+                        end += 1
+                for number in range(end - 1, used - 1, -1):
+                    self.folder.remove(_part_name(number))
+
+    def _let_go(self) -> None:
+        """Let another one at it."""
+        if self._first == 0:
             self.folder.unlock()
         self._first = -1
 
