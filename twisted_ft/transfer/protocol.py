@@ -305,7 +305,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             self._lent = None
             lent.close()
             held_back, self._held_back = self._held_back, b""
-            self.transport.write(bytes(lent.rest) + held_back)
+            self.transport.writeSequence((*lent.rest, held_back))
             self._let_writers()
         if self._ending is not None:
             raise self._ending

@@ -52,7 +52,7 @@ class SocketFrames:
     """
 
     def __init__(self, transport: Any) -> None:
-        self.rest = bytearray()
+        self.rest: list[bytes] = []
         """what the socket hasn't taken of the last frames; the transport's to send"""
         self._socket: socket.socket = transport.getHandle().dup()
         self._writable = select.poll()
@@ -92,16 +92,18 @@ class SocketFrames:
         gone = self._write(lambda at: os.sendfile(there, here, offset + at, size - at), size)
         if gone == size:
             return gone
-        rest = bytearray(size - gone)
+        found = b""
         try:
-            return gone + source.read_into(offset + gone, memoryview(rest))
+            found = source.read(offset + gone, size - gone)
         finally:
-            self.rest += rest
+            self.rest += [found, bytes(size - gone - len(found))]
+        return gone + len(found)
 
     def _send(self, data: Buffer, flags: int = 0) -> None:
         view = memoryview(data)
         gone = self._write(lambda at: self._socket.send(view[at:], flags), len(view))
-        self.rest += view[gone:]
+        if gone < len(view):
+            self.rest.append(bytes(view[gone:]))
 
     def _write(self, some: Callable[[int], int], size: int) -> int:
         """Write up to ``size`` bytes, some at a time; how many went.
