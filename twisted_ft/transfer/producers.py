@@ -9,7 +9,6 @@ already.  Neither waits for the disk on the reactor's thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
@@ -31,7 +30,9 @@ from twisted_ft.transfer.sendfile import WORTHWHILE, SocketFrames, can_sendfile
 FIRST_PIECE = 1 << 16
 """Bytes in the first piece of a body; a piece is one DATA frame."""
 PIECE = 1 << 20
-"""Bytes in a piece, at most."""
+"""Bytes in a piece that passes through the transport, at most."""
+FRAME = 1 << 22
+"""Bytes in one that a thread writes, at most."""
 _BEFORE = 1 << 22
 """Bytes read at once of what lies before a body: enough to be worth a trip to another thread."""
 _PACE = 0.1
@@ -164,6 +165,9 @@ class DescriptorBody(ReadAhead):
     Where the digest is known, the kernel takes it from file to socket.  Where it isn't, one
     thread reads and hashes, and another writes what the first has in a buffer.
 
+    Frames grow from FIRST_PIECE on, and begin anew after a lull: so what is left of them by then,
+    which waits in memory, is never much more than the socket has just taken.
+
     :param check: is called before each frame, and raises what there is to stop for
     """
 
@@ -171,41 +175,42 @@ class DescriptorBody(ReadAhead):
         super().__init__(source, offset)
         self._descriptor = source
         self._check = check
-        self._size = PieceSize(PIECE, None)
+        self._frame = FIRST_PIECE
 
     def send_on(self, frames: SocketFrames) -> None:
         """Send frame after frame, for a turn.  Blocks."""
         if self._known is None:
-            size = min(PIECE, self.left)
-            relay(partial(self._fill, frames), size, self._digest.update, frames.write)
+            fill, size = partial(self._fill, frames), min(FRAME, self.left)
+            relay(fill, size, self._digest.update, frames.write)
         else:
             self._send_unread(frames)
-
-    def took(self, seconds: float) -> None:
-        """The last turn took so long, until the transport had nothing left to send."""
-        self._size.took(seconds)
+        if frames.rest:
+            self._frame = FIRST_PIECE
 
     def _fill(self, frames: SocketFrames, buffer: memoryview) -> int:
-        if not self.left or not frames.may_begin:
+        if not self._may_begin(frames):
             return 0
-        self._check()
-        count = self._descriptor.read_into(
-            self._position, buffer[: min(self._size.bytes, self.left)]
-        )
+        part = buffer[: min(self._frame, self.left)]
+        count = self._descriptor.read_into(self._position, part)
         if not count:
             raise self._shrunk()
-        self._position += count
-        self._size.took(0)
+        self._went(count)
         return count
 
     def _send_unread(self, frames: SocketFrames) -> None:
-        while self.left and frames.may_begin:
-            self._check()
-            began, size = time.monotonic(), min(self._size.bytes, self.left)
+        while self._may_begin(frames):
+            size = min(self._frame, self.left)
             if frames.write_range(self._descriptor, self._position, size) < size:
                 raise self._shrunk()
-            self._position += size
-            self._size.took(time.monotonic() - began)
+            self._went(size)
+
+    def _may_begin(self, frames: SocketFrames) -> bool:
+        self._check()
+        return self.left > 0 and frames.may_begin
+
+    def _went(self, size: int) -> None:
+        self._position += size
+        self._frame = min(2 * self._frame, FRAME)
 
 
 async def send_body(
@@ -242,17 +247,15 @@ async def _send_in_turns(
     protocol: FileTransferProtocol, exchange: int, body: DescriptorBody, course: Course
 ) -> None:
     """Lend the socket to a thread, again and again, as long as it can be lent and is worth it."""
-    now = protocol.runtime.now
     if body.left >= WORTHWHILE:
         await protocol.body_turn(exchange)
     lent = True
     while lent and body.left >= WORTHWHILE:
-        began, before = now(), body.left
+        before = body.left
         try:
             lent = await protocol.lend_socket(exchange, body.send_on)
         finally:
             course.moves(before - body.left)
-        body.took(now() - began)
 
 
 async def _send_pieces(
