@@ -30,9 +30,10 @@ from twisted_ft.transfer.sendfile import WORTHWHILE, SocketFrames, can_sendfile
 FIRST_PIECE = 1 << 16
 """Bytes in the first piece of a body; a piece is one DATA frame."""
 PIECE = 1 << 20
-"""Bytes in a piece that passes through the transport, at most."""
-FRAME = 1 << 22
-"""Bytes in one that a thread writes, at most."""
+"""Bytes in a piece, at most."""
+UNREAD_PIECE = 1 << 19
+"""Bytes in a piece that the kernel takes from file to socket, at most.  More would save little, and
+what a socket hasn't taken in a lull is read, and waits in memory, for each slow reader."""
 _BEFORE = 1 << 22
 """Bytes read at once of what lies before a body: enough to be worth a trip to another thread."""
 _PACE = 0.1
@@ -165,7 +166,7 @@ class DescriptorBody(ReadAhead):
     Where the digest is known, the kernel takes it from file to socket.  Where it isn't, one
     thread reads and hashes, and another writes what the first has in a buffer.
 
-    Frames grow from FIRST_PIECE on, and begin anew after a lull: so what is left of them by then,
+    Pieces grow from FIRST_PIECE on, and begin anew after a lull: so what is left of them by then,
     which waits in memory, is never much more than the socket has just taken.
 
     :param check: is called before each frame, and raises what there is to stop for
@@ -175,22 +176,22 @@ class DescriptorBody(ReadAhead):
         super().__init__(source, offset)
         self._descriptor = source
         self._check = check
-        self._frame = FIRST_PIECE
+        self._size = FIRST_PIECE
 
     def send_on(self, frames: SocketFrames) -> None:
         """Send frame after frame, for a turn.  Blocks."""
         if self._known is None:
-            fill, size = partial(self._fill, frames), min(FRAME, self.left)
+            fill, size = partial(self._fill, frames), min(PIECE, self.left)
             relay(fill, size, self._digest.update, frames.write)
         else:
             self._send_unread(frames)
         if frames.rest:
-            self._frame = FIRST_PIECE
+            self._size = FIRST_PIECE
 
     def _fill(self, frames: SocketFrames, buffer: memoryview) -> int:
         if not self._may_begin(frames):
             return 0
-        part = buffer[: min(self._frame, self.left)]
+        part = buffer[: min(self._size, self.left)]
         count = self._descriptor.read_into(self._position, part)
         if not count:
             raise self._shrunk()
@@ -199,7 +200,7 @@ class DescriptorBody(ReadAhead):
 
     def _send_unread(self, frames: SocketFrames) -> None:
         while self._may_begin(frames):
-            size = min(self._frame, self.left)
+            size = min(self._size, UNREAD_PIECE, self.left)
             if frames.write_range(self._descriptor, self._position, size) < size:
                 raise self._shrunk()
             self._went(size)
@@ -210,7 +211,7 @@ class DescriptorBody(ReadAhead):
 
     def _went(self, size: int) -> None:
         self._position += size
-        self._frame = min(2 * self._frame, FRAME)
+        self._size = min(2 * self._size, PIECE)
 
 
 async def send_body(
