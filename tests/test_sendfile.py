@@ -170,6 +170,18 @@ def test_no_frame_begins_when_its_time_is_over(ends: Any, monkeypatch: pytest.Mo
     frames.close()
 
 
+def test_no_socket_is_waited_for_when_its_time_is_over(
+    ends: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, other = ends
+    monkeypatch.setattr(sendfile, "_TURN", 0)
+    monkeypatch.setattr(sendfile, "_LULL", 10**8)
+    frames = SocketFrames(Plain(other))
+    frames.write((bytes(LARGE),))
+    frames.close()
+    assert frames.rest
+
+
 def test_no_frame_begins_when_somebody_waits(ends: Any) -> None:
     _, other = ends
     frames = SocketFrames(Plain(other))

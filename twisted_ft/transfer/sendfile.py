@@ -28,7 +28,8 @@ WORTHWHILE = 1 << 19
 _LULL = 10
 """Milliseconds in which the socket must take something."""
 _TURN = 0.25
-"""Seconds after which a thread begins no other frame, for others to have it."""
+"""Seconds after which a thread begins no other frame, for others to have it; after twice as many it
+waits for the socket no more."""
 _MORE = getattr(socket, "MSG_MORE", 0)
 """Says that more follows at once, where that can be said: no packet for a header."""
 
@@ -57,16 +58,14 @@ class SocketFrames:
         self._socket: socket.socket = transport.getHandle().dup()
         self._writable = select.poll()
         self._writable.register(self._socket, select.POLLOUT)
-        self._deadline: float | None = None
+        self._began: float | None = None
         self._ending = False
         self._stopped = False
 
     @property
     def may_begin(self) -> bool:
         """Whether there is time for one more frame, and nobody waits for the socket."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + _TURN
-        return not self.rest and not self._ending and time.monotonic() < self._deadline
+        return not self.rest and not self._ending and self._spent() < _TURN
 
     def end_soon(self) -> None:
         """Have no other frame begun."""
@@ -108,15 +107,15 @@ class SocketFrames:
     def _write(self, some: Callable[[int], int], size: int) -> int:
         """Write up to ``size`` bytes, some at a time; how many went.
 
-        They are fewer in a lull, or where anything is wrong: with the connection, which the
-        transport finds by itself, or with the file, which reading it will say.
+        They are fewer in a lull, late in a turn, or where anything is wrong: with the connection,
+        which the transport finds by itself, or with the file, which reading it will say.
         """
         gone = 0
         while gone < size and not self.rest and not self._stopped:
             try:
                 count = some(gone)
             except BlockingIOError:
-                if self._writable.poll(_LULL):
+                if self._spent() < 2 * _TURN and self._writable.poll(_LULL):
                     continue
                 break
             except OSError:
@@ -125,6 +124,13 @@ class SocketFrames:
                 break
             gone += count
         return gone
+
+    def _spent(self) -> float:
+        """Seconds of the turn, which begins when it is first asked for."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        return now - self._began
 
     def close(self) -> None:
         """Let go of the socket."""
