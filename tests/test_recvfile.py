@@ -24,8 +24,8 @@ from twisted.internet.protocol import Protocol
 from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, connect
 from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.partial import PartialFile
-from twisted_ft.transfer.recvfile import HAS_RECVFILE, SocketBody, can_recvfile
-from twisted_ft.transfer.relay import BUFFER, relay
+from twisted_ft.transfer.recvfile import BUFFER, HAS_RECVFILE, SocketBody, can_recvfile
+from twisted_ft.transfer.relay import relay
 from twisted_ft.wire.frames import DATA, DATA_LIMIT, MESSAGE, header
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
@@ -195,7 +195,7 @@ def test_what_a_relay_holds_unwritten_is_bounded(ends: Any) -> None:
             written.append(len(piece))
 
     send()
-    relay(waiting, send, write)
+    relay(waiting.fill, BUFFER, send, write)
     waiting.close()
     assert len(written) > 4
     assert sum(written) == waiting.received
@@ -212,7 +212,7 @@ def test_a_short_body_needs_short_buffers(ends: Any, size: int) -> None:
     def write(pieces: Any) -> None:
         buffers.append(len(pieces[0].obj))
 
-    relay(waiting, lambda piece: None, write)
+    relay(waiting.fill, waiting.buffer_size, lambda piece: None, write)
     waiting.close()
     assert waiting.received == size
     assert set(buffers) == {size}
@@ -226,7 +226,7 @@ def test_a_relay_says_what_writing_failed_with(ends: Any) -> None:
     one.sendall(bytes(100_000))
     waiting = body(other, 1 << 20)
     with pytest.raises(NoSpace):
-        relay(waiting, lambda piece: None, full)
+        relay(waiting.fill, BUFFER, lambda piece: None, full)
     waiting.close()
 
 
@@ -238,7 +238,7 @@ def test_a_relay_says_what_hashing_failed_with(ends: Any) -> None:
     one.sendall(bytes(1000))
     waiting = body(other, 1 << 20)
     with pytest.raises(RuntimeError, match="no digest"):
-        relay(waiting, broken, lambda pieces: None)
+        relay(waiting.fill, BUFFER, broken, lambda pieces: None)
     waiting.close()
     assert not [each for each in threading.enumerate() if each.name == "ft-relay"]
 

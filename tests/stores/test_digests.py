@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from blake3 import blake3
 
 from twisted_ft import FileTransferFactory, LocalStore
 from twisted_ft.errors import Corrupt
-from twisted_ft.stores import digests, system
+from twisted_ft.stores import digests
 from twisted_ft.stores.digests import LEAST_SIZE
 from twisted_ft.testing import MemoryNetwork
 
@@ -152,16 +151,3 @@ def test_what_proves_wrong_is_forgotten(store: LocalStore, tmp_path: Path) -> No
         network.run(client.get("file", tmp_path / "got"))
     assert not (tmp_path / "got").exists()
     assert network.run(client.get("file", tmp_path / "got")).blake3 == DIGEST.hex()
-
-
-@pytest.mark.parametrize("platform", ["linux", "elsewhere"])
-def test_loading_counts_what_is_there(
-    tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_bytes(CONTENT)
-    if platform != "linux":
-        monkeypatch.setattr(sys, "platform", platform)
-    with open(tmp_path / "file", "rb") as file:
-        assert system.load(file.fileno(), 0, len(CONTENT)) == len(CONTENT)
-        assert system.load(file.fileno(), 1000, len(CONTENT)) == len(CONTENT) - 1000
-        assert system.load(file.fileno(), len(CONTENT), 1) == 0

@@ -64,12 +64,6 @@ class IDescriptorSource(ISource):
     def read_into(offset: int, buffer: memoryview) -> int:
         """Fill ``buffer`` from ``offset`` on; bytes read, fewer only at the end of the file."""
 
-    def load(offset: int, size: int) -> int:
-        """Have ``size`` bytes in memory, so that sending them doesn't wait for the disk.
-
-        :returns: how many there are; fewer only at the end of the file
-        """
-
 
 class ISink(Interface):
     """One file on its way in: under another name, until it is published.

@@ -82,11 +82,6 @@ class LocalSource:
         with sentences(self.attributes.path):
             return os.preadv(self._fd, [buffer], offset)
 
-    def load(self, offset: int, size: int) -> int:
-        """See IDescriptorSource."""
-        with sentences(self.attributes.path):
-            return system.load(self._fd, offset, size)
-
     def digest(self) -> bytes | None:
         """See ISource."""
         return self._digests.of(self._status)

@@ -22,8 +22,6 @@ MOVES_OPEN_FILES = fcntl is not None
 
 _LOCKED_BYTE = 1 << 62
 """Where Windows, whose locks keep others from reading, has its lock: behind any file's end."""
-_LOADED = 1 << 18
-"""Bytes read at once where only the reading counts."""
 _IOV_MAX = 1024
 """Buffers that writev(2) takes at once (IOV_MAX on Linux)."""
 
@@ -88,27 +86,6 @@ def _read_some(fd: int, size: int, offset: int) -> bytes:
         return os.pread(fd, size, offset)
     os.lseek(fd, offset, os.SEEK_SET)
     return os.read(fd, size)
-
-
-def load(fd: int, offset: int, size: int) -> int:
-    """Read ``size`` bytes into the page cache, and nowhere else; how many there are.
-
-    On Linux sendfile(2) to /dev/null only looks at the pages, once they are there.
-    """
-    loaded = 0
-    if sys.platform == "linux":
-        with open(os.devnull, "wb", buffering=0) as null:
-            while loaded < size:
-                count = os.sendfile(null.fileno(), fd, offset + loaded, size - loaded)
-                if not count:
-                    break
-                loaded += count
-        return loaded
-    while loaded < size and (
-        count := len(read_at(fd, min(_LOADED, size - loaded), offset + loaded))
-    ):
-        loaded += count
-    return loaded
 
 
 def write_all(fd: int, pieces: Sequence[Buffer]) -> None:

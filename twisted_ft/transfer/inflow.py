@@ -159,7 +159,7 @@ class Inflow:
 
     def _write_from(self, pieces: list[Buffer], waiting: SocketBody) -> int:
         size = self._write(pieces)
-        relay(waiting, self._digest.update, self._sink.write)
+        relay(waiting.fill, waiting.buffer_size, self._digest.update, self._sink.write)
         return size
 
     def _done(self, written: int) -> None:

@@ -1,18 +1,19 @@
-"""A body onto a transport: read and hashed ahead in a thread, sent by FileSender or by the kernel.
+"""A body onto a transport: written by a thread, or read ahead in one and sent by FileSender.
 
-Twisted's FileSender serves any transport and any source: it is asked for a piece whenever the
-transport takes more, and given a file whose next piece is in memory already.  Where the
-transport is plain TCP and the source has a descriptor, sendfile(2) takes its place
-(``sendfile.py``).  Neither waits for the disk on the reactor's thread.
+Where the transport is plain TCP and the source has a descriptor, a thread has the socket to
+itself for a turn, and reads, hashes and writes (``sendfile.py``).  For what is small, or limited
+in its rate, and for any other transport and source, there is Twisted's FileSender: it is asked
+for a piece whenever the transport takes more, and given a file whose next piece is in memory
+already.  Neither waits for the disk on the reactor's thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 from blake3 import blake3
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer
 from twisted.protocols.basic import FileSender
 from zope.interface import implementer
@@ -23,21 +24,21 @@ from twisted_ft.terminal import shown
 from twisted_ft.transfer.ahead import read_ahead
 from twisted_ft.transfer.outcome import Course
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.sendfile import can_sendfile
+from twisted_ft.transfer.relay import relay
+from twisted_ft.transfer.sendfile import WORTHWHILE, SocketFrames, can_sendfile
 
 FIRST_PIECE = 1 << 16
 """Bytes in the first piece of a body; a piece is one DATA frame."""
 PIECE = 1 << 20
-"""Bytes in a piece that is kept in memory, at most."""
-SENDFILE_PIECE = (1 << 24) - (1 << 12)
-"""Bytes in a piece that isn't, at most: the whole pages that fit into a DATA frame."""
+"""Bytes in a piece, at most."""
+UNREAD_PIECE = 1 << 19
+"""Bytes in a piece that the kernel takes from file to socket, at most.  More would save little, and
+what a socket hasn't taken in a lull is read, and waits in memory, for each slow reader."""
 _BEFORE = 1 << 22
 """Bytes read at once of what lies before a body: enough to be worth a trip to another thread."""
 _PACE = 0.1
 """Seconds that a piece should take: long enough to be worth a trip to a thread, and short enough
 to be stopped soon, as a frame that has begun must be filled."""
-_BUFFER = 1 << 18
-"""Bytes read at once where they are only hashed: few enough to stay in a core's cache."""
 
 
 class PieceSize:
@@ -59,8 +60,8 @@ class PieceSize:
             self.bytes = max(self.bytes // 2, min(FIRST_PIECE, self._largest))
 
 
-class _Ahead:
-    """What is read of a file, and hashed, ahead of what is sent.
+class ReadAhead:
+    """A body as a file object: ``fill`` reads and hashes a piece, ``read`` hands it out.
 
     :param source: where from; it is read from ``offset`` to its announced size
     """
@@ -70,6 +71,7 @@ class _Ahead:
         self._position = offset
         self._known = source.digest()
         self._digest = blake3()
+        self._ready = b""
 
     @property
     def left(self) -> int:
@@ -86,29 +88,6 @@ class _Ahead:
             for piece in read_ahead(self._before(self._position)):
                 self._digest.update(piece)
 
-    def _before(self, end: int) -> Iterator[bytes]:
-        position = 0
-        while position < end:
-            piece = self._source.read(position, min(_BEFORE, end - position))
-            if not piece:
-                raise self._shrunk()
-            position += len(piece)
-            yield piece
-
-    def _shrunk(self) -> SourceChanged:
-        return SourceChanged(
-            f"{shown(self._source.attributes.path)}: the file became shorter "
-            "while it was being sent; try again"
-        )
-
-
-class ReadAhead(_Ahead):
-    """A body as a file object: ``fill`` reads and hashes a piece, ``read`` hands it out."""
-
-    def __init__(self, source: ISource, offset: int) -> None:
-        super().__init__(source, offset)
-        self._ready = b""
-
     def fill(self, size: int) -> None:
         """Read and hash the next piece, of up to ``size`` bytes.  Blocks."""
         wanted = min(size, self.left)
@@ -124,6 +103,21 @@ class ReadAhead(_Ahead):
         """The piece that is ready, which FileSender asks for; nothing at the end."""
         piece, self._ready = self._ready, b""
         return piece
+
+    def _before(self, end: int) -> Iterator[bytes]:
+        position = 0
+        while position < end:
+            piece = self._source.read(position, min(_BEFORE, end - position))
+            if not piece:
+                raise self._shrunk()
+            position += len(piece)
+            yield piece
+
+    def _shrunk(self) -> SourceChanged:
+        return SourceChanged(
+            f"{shown(self._source.attributes.path)}: the file became shorter "
+            "while it was being sent; try again"
+        )
 
 
 @implementer(IConsumer)
@@ -150,69 +144,74 @@ class DataFrames:
         self.written += len(data)
 
 
-class CopiedBody(ReadAhead):
-    """A body by way of FileSender."""
+class _Copier:
+    """Sends a body by way of FileSender."""
 
-    largest = PIECE
-
-    def __init__(
-        self, protocol: FileTransferProtocol, exchange: int, source: ISource, offset: int
-    ) -> None:
-        super().__init__(source, offset)
+    def __init__(self, protocol: FileTransferProtocol, exchange: int, body: ReadAhead) -> None:
         self._frames = DataFrames(protocol, exchange)
         sender = FileSender()
         sender.CHUNK_SIZE = PIECE
-        sender.beginFileTransfer(self, self._frames)
+        sender.beginFileTransfer(body, self._frames)
 
-    async def send(self) -> int:
+    def send(self) -> int:
         """Send the piece that was read last; its bytes."""
         before = self._frames.written
         cast(IPullProducer, self._frames.producer).resumeProducing()
         return self._frames.written - before
 
 
-class DescriptorBody(_Ahead):
-    """A body by way of sendfile(2): a thread only hashes it, and so has it in the page cache.
+class DescriptorBody(ReadAhead):
+    """A body that a thread can send by itself.
 
-    Where the digest is known, it only has it there.
+    Where the digest is known, the kernel takes it from file to socket.  Where it isn't, one
+    thread reads and hashes, and another writes what the first has in a buffer.
+
+    Pieces grow from FIRST_PIECE on, and begin anew after a lull: so what is left of them by then,
+    which waits in memory, is never much more than the socket has just taken.
+
+    :param check: is called before each frame, and raises what there is to stop for
     """
 
-    largest = SENDFILE_PIECE
-
-    def __init__(
-        self, protocol: FileTransferProtocol, exchange: int, source: IDescriptorSource, offset: int
-    ) -> None:
+    def __init__(self, source: IDescriptorSource, offset: int, check: Callable[[], None]) -> None:
         super().__init__(source, offset)
-        self._protocol, self._exchange = protocol, exchange
-        self._descriptors = source
-        self._buffer = memoryview(bytearray(_BUFFER))
-        self._ready = range(offset, offset)
+        self._descriptor = source
+        self._check = check
+        self._size = FIRST_PIECE
 
-    def fill(self, size: int) -> None:
-        """Hash, or only load, the next piece, of up to ``size`` bytes.  Blocks."""
-        begin, end = self._position, self._position + min(size, self.left)
-        if self._known is not None:
-            self._position += self._descriptors.load(begin, end - begin)
-            if self._position < end:
-                raise self._shrunk()
-        while self._position < end:
-            part = self._buffer[: end - self._position]
-            count = self._descriptors.read_into(self._position, part)
-            if not count:
-                raise self._shrunk()
-            self._digest.update(part[:count])
-            self._position += count
-        self._ready = range(begin, end)
+    def send_on(self, frames: SocketFrames) -> None:
+        """Send frame after frame, for a turn.  Blocks."""
+        if self._known is None:
+            fill, size = partial(self._fill, frames), min(PIECE, self.left)
+            relay(fill, size, self._digest.update, frames.write)
+        else:
+            self._send_unread(frames)
+        if frames.rest:
+            self._size = FIRST_PIECE
 
-    async def send(self) -> int:
-        """Send the piece that was hashed last; its bytes."""
-        ready = self._ready
-        sent = await self._protocol.send_range(
-            self._exchange, self._descriptors.fileno(), ready.start, len(ready)
-        )
-        if sent < len(ready):
+    def _fill(self, frames: SocketFrames, buffer: memoryview) -> int:
+        if not self._may_begin(frames):
+            return 0
+        part = buffer[: min(self._size, self.left)]
+        count = self._descriptor.read_into(self._position, part)
+        if not count:
             raise self._shrunk()
-        return sent
+        self._went(count)
+        return count
+
+    def _send_unread(self, frames: SocketFrames) -> None:
+        while self._may_begin(frames):
+            size = min(self._size, UNREAD_PIECE, self.left)
+            if frames.write_range(self._descriptor, self._position, size) < size:
+                raise self._shrunk()
+            self._went(size)
+
+    def _may_begin(self, frames: SocketFrames) -> bool:
+        self._check()
+        return self.left > 0 and frames.may_begin
+
+    def _went(self, size: int) -> None:
+        self._position += size
+        self._size = min(2 * self._size, PIECE)
 
 
 async def send_body(
@@ -230,13 +229,13 @@ async def send_body(
     :param check: is called before each piece, and raises what there is to stop for
     :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """
-    body: CopiedBody | DescriptorBody
-    if can_sendfile(protocol.transport, source):
-        body = DescriptorBody(protocol, exchange, cast(IDescriptorSource, source), offset)
-    else:
-        body = CopiedBody(protocol, exchange, source, offset)
+    body = ReadAhead(source, offset)
+    if course.limit is None and can_sendfile(protocol.transport, source):
+        body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
     if offset:
         await protocol.in_thread(body.hash_before)
+    if isinstance(body, DescriptorBody):
+        await _send_in_turns(protocol, exchange, body, course)
     if body.left:
         await _send_pieces(protocol, exchange, body, course, check)
     await protocol.in_thread(source.check)
@@ -245,16 +244,32 @@ async def send_body(
     return digest
 
 
+async def _send_in_turns(
+    protocol: FileTransferProtocol, exchange: int, body: DescriptorBody, course: Course
+) -> None:
+    """Lend the socket to a thread, again and again, as long as it can be lent and is worth it."""
+    if body.left >= WORTHWHILE:
+        await protocol.body_turn(exchange)
+    lent = True
+    while lent and body.left >= WORTHWHILE:
+        before = body.left
+        try:
+            lent = await protocol.lend_socket(exchange, body.send_on)
+        finally:
+            course.moves(before - body.left)
+
+
 async def _send_pieces(
     protocol: FileTransferProtocol,
     exchange: int,
-    body: CopiedBody | DescriptorBody,
+    body: ReadAhead,
     course: Course,
     check: Callable[[], None],
 ) -> None:
     """Send a piece whenever the transport takes one; meanwhile read the next."""
     now = protocol.runtime.now
-    size = PieceSize(body.largest, course.limit.rate if course.limit is not None else None)
+    size = PieceSize(PIECE, course.limit.rate if course.limit is not None else None)
+    copier = _Copier(protocol, exchange, body)
     filling = protocol.in_thread(body.fill, size.bytes)
     try:
         await protocol.body_turn(exchange)
@@ -264,11 +279,10 @@ async def _send_pieces(
             await filling
             await protocol.writable()
             check()
-            sending = Deferred.fromCoroutine(body.send())
+            sent = copier.send()
             more = body.left > 0
             if more:
                 filling = protocol.in_thread(body.fill, size.bytes)
-            sent = await sending
             course.moves(sent)
             await protocol.pace(course.limit, sent)
             size.took(now() - began)

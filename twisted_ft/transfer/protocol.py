@@ -36,7 +36,7 @@ from twisted_ft.transfer.participants import Nobody, Participant
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import WORTHWHILE, SocketBody, can_recvfile
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.transfer.sendfile import FileRange
+from twisted_ft.transfer.sendfile import SocketFrames
 from twisted_ft.transfer.tls import TLSStream, tls_stream
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
@@ -102,7 +102,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._lost = False
         self._dropping: IDelayedCall | None = None
         self._turns: dict[int, Deferred[None]] = {}
-        self._range: FileRange | None = None
+        self._lent: SocketFrames | None = None
         self._held_back = b""
         self._tls: TLSStream | None = None
 
@@ -182,8 +182,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         self._choked = False
         self.resetTimeout()
         self._watch()
-        while self._writers and not self._choked:
-            self._writers.popleft().callback(None)
+        self._let_writers()
 
     def stopProducing(self) -> None:
         """The transport is gone; connectionLost follows."""
@@ -292,29 +291,43 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         header = self.conversation.data_header(exchange, len(piece))
         (self._tls or self.transport).writeSequence((header, piece))
 
-    async def send_range(self, exchange: int, fd: int, offset: int, size: int) -> int:
-        """Send a range of a file as one DATA frame, without copying it; the bytes it still had.
+    async def lend_socket(self, exchange: int, write: Callable[[SocketFrames], None]) -> bool:
+        """Have a thread write DATA frames of ``exchange``, and lend it the socket for that.
 
-        What the file has no more is made up with zeros, as a frame must be filled.
+        What is said meanwhile is held back, and has the thread begin no other frame.
+
+        :returns: False, where there is no descriptor left to lend
         """
+        await self._emptied()
+        self.conversation.data_goes(exchange)
+        try:
+            self._lent = lent = SocketFrames(self.transport)
+        except OSError:
+            return False
+        try:
+            await self.in_thread(write, lent)
+        finally:
+            self._lent = None
+            lent.close()
+            held_back, self._held_back = self._held_back, b""
+            self.transport.writeSequence((*lent.rest, held_back))
+            self._let_writers()
         if self._ending is not None:
             raise self._ending
-        self.transport.write(self.conversation.data_header(exchange, size))
+        return True
+
+    async def _emptied(self) -> None:
+        """Wait until the transport has nothing left to send, and the socket takes something."""
+        await self.writable()
         self.transport.unregisterProducer()
-        self.pauseProducing()  # it is the peer's turn, to read, and until then nobody else writes
-        self._range = FileRange(self.transport, fd, offset, size, self.resetTimeout)
-        try:
-            await self._range.send()
-            sent = self._range.sent
-        finally:
-            self._range = None
-        self._choked = False
+        self.transport.registerProducer(self, False)  # it asks a pull producer when all is sent
+        self.pauseProducing()
+        self.transport.startWriting()
+        asked: Deferred[None] = Deferred(self._forget_writer)
+        self._writers.appendleft(asked)
+        await asked
+        self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
-        self.transport.write(bytes(size - sent) + self._held_back)
-        self._held_back = b""
-        if not self._choked:
-            self.resumeProducing()
-        return sent
 
     async def pace(self, limit: RateLimit | None, size: int) -> None:
         """Wait as long as ``limit`` demands of who has just moved ``size`` bytes."""
@@ -328,8 +341,9 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         ready: Deferred[None] = Deferred(self._forget_writer)
         if self._ending is not None:
             ready.errback(self._ending)
-        elif self._choked:
+        elif self._choked or self._lent is not None:
             self._writers.append(ready)
+            self._want_socket()
         else:
             ready.callback(None)
         return ready
@@ -352,10 +366,15 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if ready in self._writers:
             self._writers.remove(ready)
 
+    def _let_writers(self) -> None:
+        """Let those write who wait for it, as long as the transport takes more."""
+        while self._writers and not self._choked and self._lent is None:
+            self._writers.popleft().callback(None)
+
     def _release_writers(self, error: FileTransferError) -> None:
         """Nobody who waits to write will get to it."""
-        if self._range is not None:
-            self._range.stop(error)
+        if self._lent is not None:
+            self._lent.stop()
         waiting = [*self._writers, *self._turns.values()]
         self._writers.clear()
         self._turns.clear()
@@ -363,11 +382,17 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             each.errback(error)
 
     def _write(self, data: bytes) -> None:
-        """Send a message; behind the DATA frame that is being filled, where one is."""
-        if self._range is None:
+        """Send a message; behind a thread's frames, where one has the socket."""
+        if self._lent is None:
             (self._tls or self.transport).write(data)
         else:
             self._held_back += data
+            self._want_socket()
+
+    def _want_socket(self) -> None:
+        """Have it given back at the end of a frame, where it is lent."""
+        if self._lent is not None:
+            self._lent.end_soon()
 
     # -- threads, and whose turn it is ---------------------------------------------------
 
@@ -452,7 +477,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
         if self._ending is not None:
             return
         self._ending = error
-        amid_frame = self._range is not None
+        amid_frame = self._lent is not None
         self._release_writers(error)
         self.setTimeout(None)
         self.transport.unregisterProducer()

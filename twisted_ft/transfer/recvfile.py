@@ -21,6 +21,9 @@ from twisted_ft.wire.frames import HEADER_SIZE, data_length
 HAS_RECVFILE = hasattr(os, "readv") and hasattr(select, "poll")
 WORTHWHILE = 1 << 19
 """Bytes that must be to come for it to be worth a trip to a thread."""
+BUFFER = 1 << 22
+"""Bytes in a buffer, at most.  Fewer would stay in a core's cache until they are hashed; but a
+socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
 _LULL = 10
 """Milliseconds in which something must come."""
 _TURN = 0.25
@@ -54,6 +57,11 @@ class SocketBody:
         self._readable = select.poll()
         self._readable.register(self._fd, select.POLLIN)
         self._deadline: float | None = None
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes in a buffer that is large enough."""
+        return min(BUFFER, self.to_come)
 
     def fill(self, buffer: memoryview) -> int:
         """Read until ``buffer`` is more than half full; bytes.  Blocks.

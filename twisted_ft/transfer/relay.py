@@ -1,7 +1,8 @@
 """Two threads on one body that comes fast: one reads and hashes what the other writes.
 
-Copying into fresh pages of a file takes about as long as reading the socket and hashing together,
-so each has a core.  What passes between them is two buffers, which go to and fro.
+Received, copying into fresh pages of a file takes about as long as reading the socket and hashing
+together; sent, copying into the socket takes half as long as reading the file and hashing.  So each
+has a core.  What passes between them is two buffers, which go to and fro.
 """
 
 from __future__ import annotations
@@ -11,30 +12,29 @@ from queue import SimpleQueue
 from threading import Thread
 
 from twisted_ft.stores.interfaces import Buffer
-from twisted_ft.transfer.recvfile import SocketBody
 
-BUFFER = 1 << 22
-"""Bytes in a buffer, at most.  Fewer would stay in a core's cache until they are hashed; but a
-socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
 _BUFFERS = 2
-"""One is filled while the other is written: at most so much has arrived and isn't in the file."""
+"""One is filled while the other is written: at most so much has been read and isn't written."""
 
 
 def relay(
-    waiting: SocketBody,
+    fill: Callable[[memoryview], int],
+    size: int,
     update: Callable[[Buffer], object],
     write: Callable[[Sequence[Buffer]], None],
 ) -> None:
-    """Read ``waiting``, as far as it goes; hash it, and have it written.  Blocks.
+    """Read a body, as far as it goes; hash it, and have it written.  Blocks.
 
+    :param fill: reads some of it into a buffer; bytes, and 0 where it goes no further
+    :param size: bytes in a buffer
     :param update: takes bytes into the digest
-    :param write: appends pieces to the sink; called in a thread of its own
-    :raises Exception: what writing has failed with
+    :param write: has the pieces follow those before; called in a thread of its own
+    :raises Exception: what any of them has failed with
     """
-    writer = _Writer(write, min(BUFFER, waiting.to_come))
+    writer = _Writer(write, size)
     try:
         while (buffer := writer.free.get()) is not None:
-            count = waiting.fill(buffer)
+            count = fill(buffer)
             if not count:
                 break
             update(buffer[:count])

@@ -1,29 +1,41 @@
-"""Zero-copy: a DATA frame from a file descriptor to a socket with sendfile(2).
+"""The counterpart of recvfile: a body onto a plain socket, written by a thread.
 
-The kernel moves the bytes; a thread has read and hashed them a moment before, so they are
-in the page cache and the reactor doesn't wait for the disk.  It takes a plain TCP or UNIX
-transport of Twisted's and a source that has a descriptor; ``producers`` has the way for the rest.
+A body needn't pass through the reactor: once the transport has nothing to send, a thread writes
+DATA frames to the socket by itself, one after another: those of a file by sendfile(2), so that
+the kernel moves the bytes, and those that it has hashed from the buffer where they are.  It may
+wait for the disk, as the reactor must not.  A thread gives up as soon as nothing could be written
+for a moment, so a slow peer never holds one; what is left of its frame by then is the
+transport's to send.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPullProducer
-from zope.interface import implementer
 
-from twisted_ft.errors import ConnectionFailed, FileTransferError
-from twisted_ft.stores.interfaces import IDescriptorSource, ISource
+from twisted_ft.stores.interfaces import Buffer, IDescriptorSource, ISource
+from twisted_ft.wire.frames import DATA, header
 
-HAS_SENDFILE = hasattr(os, "sendfile") and hasattr(os, "preadv")
+HAS_SENDFILE = hasattr(os, "sendfile") and hasattr(os, "preadv") and hasattr(select, "poll")
+WORTHWHILE = 1 << 19
+"""Bytes that must be to go for it to be worth a thread's turn."""
+_LULL = 10
+"""Milliseconds in which the socket must take something."""
+_TURN = 0.25
+"""Seconds after which a thread begins no other frame, for others to have it; after twice as many it
+waits for the socket no more."""
+_MORE = getattr(socket, "MSG_MORE", 0)
+"""Says that more follows at once, where that can be said: no packet for a header."""
 
 
 def can_sendfile(transport: Any, source: ISource) -> bool:
-    """Whether the kernel can take the bytes of ``source`` to ``transport`` by itself."""
+    """Whether a thread can write the bytes of ``source`` to the transport's socket as they are."""
     return (
         HAS_SENDFILE
         and isinstance(transport, tcp.Connection)
@@ -32,73 +44,94 @@ def can_sendfile(transport: Any, source: ISource) -> bool:
     )
 
 
-@implementer(IPullProducer)
-class FileRange:
-    """Sends a range of a file on a transport that is asked to write it and nothing else.
+class SocketFrames:
+    """DATA frames on a transport's socket, whole ones, for a turn.
 
-    Registered as a pull producer, it is asked for more whenever the transport's own buffer is
-    empty, and then writes to the socket itself.
+    It has a descriptor of its own, so that the transport may be closed meanwhile.
 
-    :param transport: has nothing but what must go before the range in its buffer
-    :param on_moved: is told when the socket has taken some
+    :param transport: a plain one, which has nothing to send until the socket is let go of
     """
 
-    def __init__(
-        self, transport: Any, fd: int, offset: int, size: int, on_moved: Callable[[], object]
-    ) -> None:
-        self.sent = 0
-        """bytes of the range that are on the socket"""
-        self._transport, self._fd = transport, fd
-        self._offset, self._size = offset, size
-        self._on_moved = on_moved
-        self._registered = False
-        self._done: Deferred[None] = Deferred()
+    def __init__(self, transport: Any) -> None:
+        self.rest: list[bytes] = []
+        """what the socket hasn't taken of the last frames; the transport's to send"""
+        self._socket: socket.socket = transport.getHandle().dup()
+        self._writable = select.poll()
+        self._writable.register(self._socket, select.POLLOUT)
+        self._began: float | None = None
+        self._ending = False
+        self._stopped = False
 
-    async def send(self) -> None:
-        """Send the range, or as much of it as the file has.
+    @property
+    def may_begin(self) -> bool:
+        """Whether there is time for one more frame, and nobody waits for the socket."""
+        return not self.rest and not self._ending and self._spent() < _TURN
 
-        :raises FileTransferError: the connection has ended
+    def end_soon(self) -> None:
+        """Have no other frame begun."""
+        self._ending = True
+
+    def stop(self) -> None:
+        """Have nothing more written, as the connection is over."""
+        self._ending = self._stopped = True
+
+    def write(self, pieces: Sequence[Buffer]) -> None:
+        """Send each piece as a frame.  Blocks."""
+        for piece in pieces:
+            self._send(header(DATA, len(piece)), _MORE)
+            self._send(piece)
+
+    def write_range(self, source: IDescriptorSource, offset: int, size: int) -> int:
+        """Send a range of a file as a frame; the bytes that the file still had.  Blocks.
+
+        What it has no more is made up with zeros, as a frame must be filled.
         """
-        self._transport.registerProducer(self, False)  # asks at once, before what waits is sent
-        self._registered = True
-        self._transport.startWriting()
+        self._send(header(DATA, size), _MORE)
+        here, there = source.fileno(), self._socket.fileno()
+        gone = self._write(lambda at: os.sendfile(there, here, offset + at, size - at), size)
+        if gone == size:
+            return gone
+        found = b""
         try:
-            await self._done
+            found = source.read(offset + gone, size - gone)
         finally:
-            self._registered = False
-            self._transport.unregisterProducer()
+            self.rest += [found, bytes(size - gone - len(found))]
+        return gone + len(found)
 
-    def resumeProducing(self) -> None:
-        """See IPullProducer: the transport's buffer is empty, and the socket takes something."""
-        if not self._registered:
-            return
-        try:
-            moved = os.sendfile(
-                self._transport.fileno(), self._fd, self._offset + self.sent, self._size - self.sent
-            )
-        except BlockingIOError:
-            self._transport.startWriting()
-            return
-        except OSError:
-            self.stop(ConnectionFailed("the connection was lost; run again to carry on"))
-            self._transport.abortConnection()
-            return
-        self.sent += moved
-        self._on_moved()
-        if moved and self.sent < self._size:
-            self._transport.startWriting()
-        else:
-            self._finish()
+    def _send(self, data: Buffer, flags: int = 0) -> None:
+        view = memoryview(data)
+        gone = self._write(lambda at: self._socket.send(view[at:], flags), len(view))
+        if gone < len(view):
+            self.rest.append(bytes(view[gone:]))
 
-    def stopProducing(self) -> None:
-        """See IProducer: the transport is gone."""
-        self.stop(ConnectionFailed("the connection was lost; run again to carry on"))
+    def _write(self, some: Callable[[int], int], size: int) -> int:
+        """Write up to ``size`` bytes, some at a time; how many went.
 
-    def stop(self, error: FileTransferError) -> None:
-        """Send no more of it, for the reason ``error``."""
-        if not self._done.called:
-            self._done.errback(error)
+        They are fewer in a lull, late in a turn, or where anything is wrong: with the connection,
+        which the transport finds by itself, or with the file, which reading it will say.
+        """
+        gone = 0
+        while gone < size and not self.rest and not self._stopped:
+            try:
+                count = some(gone)
+            except BlockingIOError:
+                if self._spent() < 2 * _TURN and self._writable.poll(_LULL):
+                    continue
+                break
+            except OSError:
+                break
+            if not count:
+                break
+            gone += count
+        return gone
 
-    def _finish(self) -> None:
-        if not self._done.called:
-            self._done.callback(None)
+    def _spent(self) -> float:
+        """Seconds of the turn, which begins when it is first asked for."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        return now - self._began
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()

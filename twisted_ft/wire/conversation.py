@@ -165,10 +165,14 @@ class Conversation:
         """
         if not 0 < length <= DATA_LIMIT:
             raise ValueError(f"a DATA frame has 1 to {DATA_LIMIT} bytes, not {length}")
+        self.data_goes(exchange)
+        return header(DATA, length)
+
+    def data_goes(self, exchange: int) -> None:
+        """Some of a body is put onto the stream by other means, in whole DATA frames."""
         if not self.may_send_body(exchange):
             raise ProtocolError(f"it is not the turn of exchange {exchange} to send data")
         self._exchanges[exchange].says(Data)
-        return header(DATA, length)
 
     # -- hearing -------------------------------------------------------------------------
 
