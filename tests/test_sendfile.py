@@ -25,6 +25,7 @@ from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
 from twisted_ft.stores import digests
 from twisted_ft.stores.interfaces import IDescriptorSource
 from twisted_ft.transfer import sendfile
+from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.transfer.sendfile import HAS_SENDFILE, SocketFrames, can_sendfile
 from twisted_ft.wire.frames import DATA, header
 
@@ -292,6 +293,14 @@ async def test_the_kernel_sends_what_needs_no_hashing(
     copied: list[int],
     by_kernel: list[int],
 ) -> None:
+    bodies: list[SocketBody] = []
+    close = SocketBody.close
+
+    def noted(self: SocketBody) -> None:
+        bodies.append(self)
+        close(self)
+
+    monkeypatch.setattr(SocketBody, "close", noted)
     monkeypatch.setattr(digests, "_SETTLED", -(10**10))  # as if it had been there for long
     _, client, _ = served
     await client.get("file", tmp_path / "first")
@@ -301,6 +310,7 @@ async def test_the_kernel_sends_what_needs_no_hashing(
     await client.get("file", tmp_path / "second")
     assert sum(by_kernel) > len(CONTENT) // 2
     assert not copied
+    assert sum(each.received for each in bodies) > len(CONTENT)  # of both: whatever frames are
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes() == CONTENT
 
 

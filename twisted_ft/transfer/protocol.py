@@ -34,7 +34,7 @@ from twisted_ft.errors import (
 from twisted_ft.transfer.failures import why_lost
 from twisted_ft.transfer.participants import Nobody, Participant
 from twisted_ft.transfer.rate import RateLimit
-from twisted_ft.transfer.recvfile import WORTHWHILE, SocketBody, can_recvfile
+from twisted_ft.transfer.recvfile import SocketBody, can_recvfile
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import SocketFrames
 from twisted_ft.transfer.tls import TLSStream, tls_stream
@@ -231,7 +231,7 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
     def _offer_socket(self, received: int) -> None:
         """Where a body comes fast, let a thread take what is to come of it off the socket."""
         exchange, left = self.conversation.data_to_come
-        if received < _FAST or left < WORTHWHILE or self._readers_paused:
+        if received < _FAST or not left or self._readers_paused:
             return
         if self._ending is not None or not can_recvfile(self.transport):
             return

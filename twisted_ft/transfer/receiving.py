@@ -15,7 +15,7 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.inflow import Inflow
 from twisted_ft.transfer.outcome import Course, Moved
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.recvfile import SocketBody
+from twisted_ft.transfer.recvfile import WORTHWHILE, SocketBody
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
 
@@ -112,7 +112,7 @@ class Receiving(Dialogue):
         """See Participant; where there is a limit on the rate, the pieces are better counted."""
         if self._inflow is None or self.state is not State.BODY or self._course.limit is not None:
             return False
-        if waiting.left > self._expected:
+        if self._expected < max(waiting.left, WORTHWHILE):
             return False
         waiting.to_come = self._expected
         return self._inflow.take_from(waiting, self._taken)
