@@ -114,6 +114,8 @@ class FrameReader:
 
     def _frame(self, rest: memoryview) -> tuple[Message | None, memoryview]:
         """Go on with a frame: its header first, then the payload of a MESSAGE."""
+        if end := self._end_of_message(rest):
+            return decode(rest[HEADER_SIZE:end]), rest[end:]
         if len(self._held) < HEADER_SIZE:
             rest = self._hold(rest, HEADER_SIZE)
             if len(self._held) < HEADER_SIZE:
@@ -135,6 +137,13 @@ class FrameReader:
         held, self._held = self._held, bytearray()
         with memoryview(held) as frame:
             return decode(frame[HEADER_SIZE:]), rest
+
+    def _end_of_message(self, rest: memoryview) -> int:
+        """Where a MESSAGE ends that has come all at once; 0, where none has."""
+        if self._held or len(rest) < HEADER_SIZE or rest[0] != MESSAGE:
+            return 0
+        length = int.from_bytes(rest[1:HEADER_SIZE], "big")
+        return HEADER_SIZE + length if length <= min(self._limit, len(rest) - HEADER_SIZE) else 0
 
     def _hold(self, rest: bytes | memoryview, wanted: int) -> memoryview:
         """Keep what is missing to have ``wanted`` bytes, and give back what lies behind it."""
