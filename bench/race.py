@@ -16,6 +16,9 @@ from bench.targets import Target
 
 Act = Callable[[], Taken]
 Check = Callable[[], object]
+TURNS_OF_SLOW = 3
+_SLOW = 20.0
+"""Seconds of a turn, past which a row has no more than those."""
 NUMBER = "{number}"
 """Stands in a client's command for which of several clients it is, from 0 on."""
 
@@ -35,6 +38,8 @@ class Row:
     against: Row | None = None
     target: Target | None = None
     turns: list[Taken] = field(default_factory=list)
+    slow: bool = False
+    """whether it takes so long that fewer turns have to do"""
 
     def values(self, quantity: str) -> list[float]:
         """A quantity of ``Taken`` in each turn, where it was seen."""
@@ -106,16 +111,19 @@ class Race:
         return row
 
     def run(self, turns: int) -> None:
-        """Take all turns, after one that isn't counted."""
+        """Take all turns, after one that isn't counted; fewer of a row that is very slow."""
         for turn in range(turns + 1):
             say(f"turn {turn} of {turns}" if turn else "warming up")
             for row in _rotated(self.rows, turn if self._rotating else 0):
+                if row.slow and turn > TURNS_OF_SLOW:
+                    continue
                 try:
                     taken = self._turn(row, warming=turn == 0)
                 except (Missing, Failed) as error:
                     self.rows.remove(row)
                     self._leave_out(row, error)
                 else:
+                    row.slow |= taken.wall > _SLOW
                     if turn:
                         row.turns.append(taken)
                         say(f"  {row.name}: {taken.wall:.2f} s")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.peers import versions
-from bench.race import Race, Row
+from bench.race import TURNS_OF_SLOW, Race, Row
 from bench.settings import MIB, Settings
 
 
@@ -70,8 +70,10 @@ class Report:
 
     def _introduction(self) -> str:
         turns = max((len(row.turns) for row in self.race.rows), default=0)
+        fewer = [row.name for row in self.race.rows if len(row.turns) < turns]
+        but = f"; of {' and '.join(fewer)}: {TURNS_OF_SLOW}" if fewer else ""
         small = " A trial, with small sizes." if self.race.place.settings.small else ""
-        return f"{self.about} Turns: {turns} each.{small}"
+        return f"{self.about} Turns: {turns} each{but}.{small}"
 
     def _table(self) -> str:
         cpu = "CPU s/GB" if self.gigabytes else "CPU s"

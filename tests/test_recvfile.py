@@ -24,9 +24,10 @@ from twisted.internet.protocol import Protocol
 from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, connect
 from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.partial import PartialFile
+from twisted_ft.transfer.producers import PIECE
 from twisted_ft.transfer.recvfile import BUFFER, HAS_RECVFILE, SocketBody, can_recvfile
 from twisted_ft.transfer.relay import relay
-from twisted_ft.wire.frames import DATA, DATA_LIMIT, MESSAGE, header
+from twisted_ft.wire.frames import DATA, MESSAGE, header
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
 reactor: Any = installed
@@ -286,7 +287,7 @@ async def test_most_of_a_body_comes_this_way(
     await client.put(tmp_path / "got", "back")
     assert received(bodies) - downloaded > len(CONTENT) // 2
     assert (tmp_path / "got").read_bytes() == (root / "back").read_bytes() == CONTENT
-    assert any(each.received > DATA_LIMIT for each in bodies)  # more than one frame can hold
+    assert any(each.received > 2 * PIECE for each in bodies)  # more than a frame
 
 
 @pytest_twisted.ensureDeferred
@@ -350,11 +351,14 @@ async def test_a_connection_that_ends_meanwhile_is_carried_on(
     (server,) = factory.connections
     port = server.transport.getHost().port
     real = SocketBody.fill
+    taken = 0
 
     def cut(self: SocketBody, buffer: memoryview) -> int:
-        if self.received > len(CONTENT) // 2:
+        nonlocal taken
+        if taken > len(CONTENT) // 2:
             reactor.callFromThread(server.transport.abortConnection)
-        return real(self, buffer[: 1 << 20])
+        taken += (count := real(self, buffer[: 1 << 20]))
+        return count
 
     with monkeypatch.context() as patched:
         patched.setattr(SocketBody, "fill", cut)
