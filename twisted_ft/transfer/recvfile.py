@@ -26,7 +26,7 @@ BUFFER = 1 << 22
 socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
 _LULL = 10
 """Milliseconds in which something must come."""
-_TURN = 0.25
+_TURN = 0.1
 """Seconds after which a thread is given back, for others to have it."""
 
 

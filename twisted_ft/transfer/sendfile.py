@@ -27,7 +27,7 @@ WORTHWHILE = 1 << 19
 """Bytes that must be to go for it to be worth a thread's turn."""
 _LULL = 10
 """Milliseconds in which the socket must take something."""
-_TURN = 0.25
+_TURN = 0.1
 """Seconds after which a thread begins no other frame, for others to have it; after twice as many it
 waits for the socket no more."""
 _MORE = getattr(socket, "MSG_MORE", 0)
