@@ -82,8 +82,7 @@ class FileTransferFactory(ServerFactory):
         self.limits = limits(timeout)
         self.durable = durable
         self.connections: set[FileTransferProtocol] = set()
-        self._receiving: dict[FileTransferProtocol, TreeReceiving] = {}
-        self._small: dict[FileTransferProtocol, SmallFiles] = {}
+        self._receiving: dict[FileTransferProtocol, tuple[TreeReceiving, SmallFiles]] = {}
         self._given_runtime = runtime
 
     @cached_property
@@ -168,16 +167,17 @@ class FileTransferFactory(ServerFactory):
             return
         if protocol not in self._receiving:
             self._receiving[protocol] = self._receive_tree(protocol)
-        self._receiving[protocol].take(parcel)
+        self._receiving[protocol][0].take(parcel)
 
-    def _receive_tree(self, protocol: FileTransferProtocol) -> TreeReceiving:
-        small = self._small[protocol] = self._journal.small_files(protocol, "received")
+    def _receive_tree(self, protocol: FileTransferProtocol) -> tuple[TreeReceiving, SmallFiles]:
+        """Who takes a connection's parcels, and who logs them."""
+        small = self._journal.small_files(protocol, "received")
 
         async def unpacked(parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
             small.take(parcel.root, parcel.parts, outcomes, failures)
 
         unpacker = unpacker_of(self.store, self.overwrite, self._durable(protocol))
-        return TreeReceiving(protocol, unpacker, unpacked)
+        return TreeReceiving(protocol, unpacker, unpacked), small
 
     def _durable(self, protocol: FileTransferProtocol) -> bool:
         return self.durable and NO_SYNC not in protocol.conversation.peer_features
@@ -201,8 +201,8 @@ class FileTransferFactory(ServerFactory):
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy: who broke the protocol, or doesn't speak it, is named in the log."""
         self.connections.discard(protocol)
-        if self._receiving.pop(protocol, None) is not None:
-            self._small.pop(protocol).tell()
+        if protocol in self._receiving:
+            self._receiving.pop(protocol)[1].tell()
         if type(error) is not ConnectionFailed:
             self.log.warn(
                 "{peer} sent away: {error} ({code})",

@@ -28,7 +28,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.tree_receiving import HIGH_WATER
-from twisted_ft.transfer.tree_sending import WINDOW
+from twisted_ft.transfer.tree_sending import WINDOW, WINDOW_SIZE
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.frames import encode
@@ -81,6 +81,26 @@ def test_parcels_without_receipts_of_a_server(tmp_path: Path) -> None:
     two.network.settle()
     parcels = [each for each in peer.messages if isinstance(each, Parcel)][1:]
     assert len(parcels) == WINDOW + 3
+
+
+def test_bytes_without_receipts(tmp_path: Path) -> None:
+    """No more than an interruption may cost, however few parcels that is; one goes at any size."""
+    two = Two(tmp_path)
+    grow(two.served, numbered(8, 900_000))
+    peer = two.network.scripted_client(two.factory)
+    peer.hello()
+    peer.say(Fetch(1, b"", 1 << 20, False, False, False))
+    two.network.settle()
+
+    def parcels() -> list[Parcel]:
+        return [each for each in peer.messages if isinstance(each, Parcel)]
+
+    peer.say(all_of(parcels()[0], Outcome.DONE))
+    two.network.settle()
+    assert len(parcels()) == 1 + WINDOW_SIZE // 900_000
+    peer.say(all_of(parcels()[1], Outcome.DONE))
+    two.network.settle()
+    assert len(parcels()) == 2 + WINDOW_SIZE // 900_000
 
 
 @pytest.mark.parametrize(("exchanges", "most"), [(64, WINDOW), (5, 5), (1, 1)])
