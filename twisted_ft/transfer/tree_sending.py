@@ -76,9 +76,8 @@ class TreeWatcher(Protocol):
 class Shipment(Bodiless):
     """One parcel on its way: see Participant."""
 
-    def __init__(self, sending: TreeSending, parts: Sequence[Part]) -> None:
-        self.parts = parts
-        self.size = content_size(parts)
+    def __init__(self, sending: TreeSending, parts: Sequence[Part], size: int) -> None:
+        self.parts, self.size = parts, size
         self.number = 0
         self._sending = sending
 
@@ -215,8 +214,9 @@ class TreeSending:
 
     async def _say(self, load: Load) -> None:
         parts = load.parts()
+        size = content_size(parts)
         if parts:
-            shipment = Shipment(self, parts)
+            shipment = Shipment(self, parts, size)
             while self._under_way and self._unreceipted + shipment.size > WINDOW_SIZE:
                 await self._wait()
             await self._acquire(self._window)
@@ -229,7 +229,7 @@ class TreeSending:
             self.count += sum(len(part.items) for part in parts)
         if load.ends:
             self._watcher.listed(load.ends)
-        await self._protocol.pace(self._limit, content_size(parts))
+        await self._protocol.pace(self._limit, size)
 
     async def _acquire(self, semaphore: DeferredSemaphore) -> None:
         """Wait for room for one more parcel; where it all ends meanwhile, for its failure."""
