@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.transfer.recvfile import SocketBody
+from twisted_ft.transfer.recvmessages import SocketMessages
 from twisted_ft.wire.messages import Message
 
 
@@ -29,6 +30,20 @@ class Participant(Protocol):
 
     def connection_lost(self, error: FileTransferError) -> None:
         """Nothing more will be heard."""
+
+
+class ParcelTaker(Protocol):
+    """Who takes the parcels of a tree, and may take them where they come."""
+
+    @property
+    def may_be_offered(self) -> bool:
+        """Whether it would take messages off the socket now."""
+
+    def messages_offered(self, waiting: SocketMessages) -> None:
+        """A long message, and perhaps more, is on the socket: to be taken there, by a thread.
+
+        The socket is the taker's, until it gives it back by ``messages_returned``.
+        """
 
 
 class Bodiless:

@@ -9,8 +9,8 @@ directions, and the end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -32,9 +32,10 @@ from twisted_ft.errors import (
     error_for,
 )
 from twisted_ft.transfer.failures import why_lost
-from twisted_ft.transfer.participants import Nobody, Participant
+from twisted_ft.transfer.participants import Nobody, ParcelTaker, Participant
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import SocketBody, can_recvfile
+from twisted_ft.transfer.recvmessages import SocketMessages
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sendfile import SocketFrames
 from twisted_ft.transfer.tls import TLSStream, tls_stream
@@ -82,6 +83,8 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
 
     log = Logger()
     transport: Any
+    parcel_taker: ParcelTaker | None = None
+    """who takes the parcels that come on this connection, if anybody does"""
 
     def __init__(
         self, side: Side, conversation: Conversation, policy: Policy, runtime: Runtime
@@ -229,19 +232,59 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             self._policy.begun(self, message)
 
     def _offer_socket(self, received: int) -> None:
-        """Where a body comes fast, let a thread take what is to come of it off the socket."""
+        """Where much comes fast, let a thread take what is to come of it off the socket."""
+        if received < _FAST or self._readers_paused or self._ending is not None:
+            return
+        if not can_recvfile(self.transport):
+            return
         exchange, left = self.conversation.data_to_come
-        if received < _FAST or not left or self._readers_paused:
-            return
-        if self._ending is not None or not can_recvfile(self.transport):
-            return
-        try:
-            waiting = SocketBody(self.transport, left)
-        except OSError:  # no descriptor is left: it comes through the transport, as ever
-            return
+        with suppress(OSError):  # no descriptor is left: it comes through the transport, as ever
+            if left:
+                self._offer_body(exchange, SocketBody(self.transport, left))
+            elif self.conversation.amid_message and self.parcel_taker is not None:
+                self._offer_messages(self.parcel_taker)
+
+    def _offer_body(self, exchange: int, waiting: SocketBody) -> None:
         self.pause_reading()
         if not self._participants.get(exchange, _NOBODY).socket_offered(waiting):
             self.socket_returned(waiting)
+
+    def _offer_messages(self, taker: ParcelTaker) -> None:
+        if not taker.may_be_offered:
+            return
+        limit = self.conversation.limits.message
+        waiting = SocketMessages(self.transport, limit)
+        waiting.begin(self.conversation.let_go_of_message())
+        self.pause_reading()
+        taker.messages_offered(waiting)
+
+    def heard_on_socket(
+        self, messages: Sequence[Message], is_taken: Callable[[Message], bool]
+    ) -> bool:
+        """These were taken off the socket by whoever it was offered to.
+
+        :param is_taken: whether that one goes on with a message itself
+        :returns: whether the connection goes on
+        """
+        self._taken = True
+        try:
+            for message in messages:
+                if self._ending is not None or not self.conversation.hear(message):
+                    continue
+                if is_taken(message):
+                    self.take_part(exchange_of(message), Nobody())
+                else:
+                    self._heard(message)
+        except ProtocolError as error:
+            self.end(error)
+        return self._ending is None
+
+    def messages_returned(self, waiting: SocketMessages) -> None:
+        """Whoever took messages off the socket has done so, and gives the rest back."""
+        waiting.close()
+        if rest := waiting.rest:
+            self.dataReceived(rest)
+        self.resume_reading()
 
     def socket_returned(self, waiting: SocketBody) -> None:
         """Whoever took bytes off the socket has done so, and gives the rest back."""
@@ -343,7 +386,6 @@ class FileTransferProtocol(TwistedProtocol, TimeoutMixin):
             ready.errback(self._ending)
         elif self._choked or self._lent is not None:
             self._writers.append(ready)
-            self._want_socket()
         else:
             ready.callback(None)
         return ready

@@ -20,6 +20,18 @@ class InThread(Protocol):
         """What ``function(*args)`` returns or raises."""
 
 
+class FromThread(Protocol):
+    """Has a function called on the reactor's thread, soon, and in the order of these calls."""
+
+    def __call__(self, function: Callable[..., object], /, *args: Any) -> object:
+        """What it returns is nobody's."""
+
+
+def _at_once(function: Callable[..., object], /, *args: Any) -> object:
+    """A clock that is no reactor has one thread only."""
+    return function(*args)
+
+
 class Runtime:
     """A clock and threads, given by the caller; ``twisted_ft.testing`` has one that has neither.
 
@@ -30,6 +42,8 @@ class Runtime:
     def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
         self.clock = clock
         self.in_thread = in_thread
+        self.from_thread: FromThread = getattr(clock, "callFromThread", _at_once)
+        """has a function called on the reactor's thread"""
 
     @classmethod
     def of(cls, reactor: Any) -> Runtime:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from itertools import compress, repeat
-from typing import Any, Protocol
+from itertools import compress, islice, repeat
+from typing import Any, Protocol, TypeGuard
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -20,12 +20,14 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.participants import Nobody
 from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.recvmessages import SocketMessages
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
     TEXT_LIMIT,
     End,
     Failing,
     Fetch,
+    Message,
     Outcome,
     Parcel,
     Part,
@@ -41,7 +43,8 @@ LOW_WATER = 4
 """Parcels from which on it is read again."""
 GROUP = 4
 """Parcels that are unpacked, and synced, together, at most."""
-
+AHEAD = 2
+"""Groups that a thread unpacks, at most, while nobody has said the Receipts of an earlier one."""
 
 _ROOM = 64
 """Bytes that Receipts have beside their outcomes and failures, at most."""
@@ -70,6 +73,26 @@ def _all(part: Part) -> None:
     """Everything is."""
 
 
+class _Group:
+    """What is unpacked together: parcels, and what none has brought."""
+
+    def __init__(self, parcels: Sequence[Parcel], own: Sequence[tuple[Part, Told]]) -> None:
+        self.parcels, self.own = parcels, own
+        self._outcomes, self._failures = b"", iter(list[Failing]())
+        self.error: FileTransferError | None = None
+        """why nobody knows what became of any of it"""
+
+    def became(self, outcomes: bytes, failures: Sequence[Failing]) -> None:
+        """All of it is unpacked."""
+        self._outcomes, self._failures = outcomes, iter(failures)
+
+    def next_outcomes(self, parts: Sequence[Part]) -> tuple[bytes, list[Failing]]:
+        """What became of these, which are asked for in their order."""
+        count = sum(len(part.items) for part in parts)
+        outcomes, self._outcomes = self._outcomes[:count], self._outcomes[count:]
+        return outcomes, [*islice(self._failures, outcomes.count(Outcome.FAILED))]
+
+
 class TreeReceiving:
     """Takes parcels, and answers each with its Receipts.
 
@@ -92,11 +115,21 @@ class TreeReceiving:
         self._paused = False
         self._working = False
         self._idle: list[Deferred[None]] = []
-        self._own: list[tuple[Part, Told]] = []
+        self._own: deque[tuple[Part, Told]] = deque()
+        self._fetch = 0
+        """the exchange that has asked for what was taken last"""
+        self._on_socket: SocketMessages | None = None
+        self._unanswered: deque[_Group] = deque()
+        """groups that are unpacked, and whose Receipts aren't said"""
+        self._answered_groups = 0
+        """in the turn of a thread on the socket"""
+        self._answering: Deferred[None] | None = None
+        """fires when no group is unanswered"""
 
     def take(self, parcel: Parcel) -> None:
         """A parcel has come."""
         self._protocol.take_part(parcel.exchange, Nobody())
+        self._protocol.parcel_taker, self._fetch = self, parcel.fetch
         self._waiting.append(parcel)
         if self._limit is not None:
             self._pace(self._limit, parcel)
@@ -111,6 +144,16 @@ class TreeReceiving:
         :param told: hears what became of it
         """
         self._own.append((part, told))
+        self._begin()
+
+    @property
+    def may_be_offered(self) -> bool:
+        """See ParcelTaker."""
+        return self._limit is None and not self._waiting and len(self._unanswered) < AHEAD
+
+    def messages_offered(self, waiting: SocketMessages) -> None:
+        """See ParcelTaker."""
+        self._on_socket = waiting
         self._begin()
 
     def idle(self) -> Deferred[None]:
@@ -129,44 +172,105 @@ class TreeReceiving:
 
     async def _work(self) -> None:
         with self._protocol.at_work():
-            while self._waiting or self._own:
-                if self._waiting:
-                    await self._unpack_group(self._next_group())
+            while self._waiting or self._own or self._on_socket:
+                if self._on_socket is not None and not self._waiting:
+                    await self._unpack_on_socket(self._on_socket)
                 else:
-                    await self._unpack_own()
+                    group = _Group(self._next_parcels(), self._own_parts())
+                    await self._protocol.in_thread(self._unpack, group)
+                    self._answer_too(group)
+                await self._answered()
         self._working = False
         idle, self._idle = self._idle, []
         for each in idle:
             each.callback(None)
 
-    def _next_group(self) -> list[Parcel]:
+    def _next_parcels(self) -> list[Parcel]:
         group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
         if self._paused and len(self._waiting) <= LOW_WATER:
             self._paused = False
             self._protocol.resume_reading()
         return group
 
-    async def _unpack_group(self, group: Sequence[Parcel]) -> None:
-        parts = [_placed(part, parcel.root) for parcel in group for part in parcel.parts]
+    def _own_parts(self) -> list[tuple[Part, Told]]:
+        return [self._own.popleft() for _ in range(len(self._own))]
+
+    # -- where parcels come fast, by a thread that reads them itself -----------------------
+
+    async def _unpack_on_socket(self, waiting: SocketMessages) -> None:
+        self._answered_groups = 0
         try:
-            outcomes, failures = await self._protocol.in_thread(self._unpack, parts)
-        except Exception:
-            error = as_error(Failure())
-            for parcel in group:
-                self._refuse(parcel, error)
-            return
-        for parcel in group:
-            count = sum(len(part.items) for part in parcel.parts)
-            own, outcomes = outcomes[:count], outcomes[count:]
-            failed = own.count(Outcome.FAILED)
-            reasons, failures = failures[:failed], failures[failed:]
+            await self._protocol.in_thread(self._unpack_from, waiting)
+        finally:
+            self._on_socket = None
+            self._protocol.messages_returned(waiting)
+
+    def _unpack_from(self, waiting: SocketMessages) -> None:
+        """Unpack what comes, group after group, for a turn.  Blocks."""
+        from_thread = self._protocol.runtime.from_thread
+        groups = 0
+        while groups - self._answered_groups < AHEAD:
+            messages = waiting.receive(GROUP)
+            if not messages:
+                return
+            from_thread(self._hear, messages)
+            group = _Group([each for each in messages if self._is_ours(each)], self._own_parts())
+            if group.parcels or group.own:
+                groups += 1
+                self._unpack(group)
+                from_thread(self._answer_too, group)
+
+    def _is_ours(self, message: Message) -> TypeGuard[Parcel]:
+        return isinstance(message, Parcel) and message.fetch == self._fetch
+
+    def _hear(self, messages: Sequence[Message]) -> None:
+        goes_on = self._protocol.heard_on_socket(messages, self._is_ours)
+        if not goes_on and self._on_socket is not None:
+            self._on_socket.stop()
+
+    def _answer_too(self, group: _Group) -> None:
+        self._unanswered.append(group)
+        if self._answering is None:
+            Deferred.fromCoroutine(self._answer())
+
+    # -- what became of it -----------------------------------------------------------------
+
+    async def _answer(self) -> None:
+        """Say the Receipts of what is unpacked."""
+        answered: Deferred[None] = Deferred()
+        self._answering = answered
+        while self._unanswered:
+            await self._answer_group(self._unanswered[0])
+            self._unanswered.popleft()
+            self._answered_groups += 1
+        self._answering = None
+        answered.callback(None)
+
+    async def _answered(self) -> None:
+        """Wait until the Receipts of all that is unpacked are said."""
+        if self._answering is not None:
+            await self._answering
+
+    async def _answer_group(self, group: _Group) -> None:
+        for part, told in group.own:
+            reason = group.error
+            if reason is not None:
+                told([Failing(reason.code, reason.text)])
+            else:
+                told(group.next_outcomes([part])[1])
+        for parcel in group.parcels:
+            if group.error is not None:
+                self._refuse(parcel, group.error)
+                continue
+            outcomes, reasons = group.next_outcomes(parcel.parts)
             try:
-                await self._unpacked(parcel, own, reasons)
+                await self._unpacked(parcel, outcomes, reasons)
             except Exception:
                 self._refuse(parcel, as_error(Failure()))
                 continue
             with suppress(FileTransferError):  # the connection may have ended
-                self._protocol.say(Receipts(parcel.exchange, own, self._fitting(own, reasons)))
+                fitting = self._fitting(outcomes, reasons)
+                self._protocol.say(Receipts(parcel.exchange, outcomes, fitting))
             self._protocol.leave(parcel.exchange)
 
     def _fitting(self, outcomes: bytes, failures: Sequence[Failing]) -> tuple[Failing, ...]:
@@ -177,20 +281,18 @@ class TreeReceiving:
         most = min(TEXT_LIMIT, max(4, room // len(failures) // 4 - _FAILING_SIZE))
         return tuple(Failing(each.code, shortened(each.text, most)) for each in failures)
 
-    async def _unpack_own(self) -> None:
-        own, self._own = self._own, []
+    def _unpack(self, group: _Group) -> None:
+        """Unpack what is wanted of a group.  Blocks."""
         try:
-            parts = [part for part, _ in own]
-            _, failures = await self._protocol.in_thread(self._unpacker.unpack, parts)
+            group.became(*self._unpack_chosen(group))
         except Exception:
-            error = as_error(Failure())
-            failures = [Failing(error.code, error.text)]
-        for _, told in own:
-            told(failures)
+            group.error = as_error(Failure())
 
-    def _unpack(self, parts: Sequence[Part]) -> tuple[bytes, list[Failing]]:
-        """Unpack what is wanted.  Blocks."""
-        chosen = [self._choose(part) for part in parts]
+    def _unpack_chosen(self, group: _Group) -> tuple[bytes, list[Failing]]:
+        own = [part for part, _ in group.own]
+        theirs = [_placed(part, each.root) for each in group.parcels for part in each.parts]
+        chosen = [*(None for _ in own), *map(self._choose, theirs)]
+        parts = [*own, *theirs]  # in this order: what is own has nothing to publish before it
         if not any(chosen):
             outcomes, failures = self._unpacker.unpack(parts)
             return bytes(outcomes), failures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -49,6 +50,8 @@ WINDOW = 6
 WINDOW_SIZE = 3 << 20
 """Bytes of files in them, at most, where there is more than one: so an interruption costs no more.
 """
+LOADS_AHEAD = 3
+"""Loads that are filled before they can be said, at most."""
 _TO_LEARN_OF = frozenset((Described, Summed))
 """Items whose outcomes say what is to be said next."""
 _OF_SUMS = (Outcome.HELD, Outcome.WANTED, Outcome.FAILED, Outcome.EMPTY)
@@ -129,6 +132,9 @@ class TreeSending:
         self._walk = TreeWalk(packer_of(store), folder, self._manner, room, chosen)
         self._window = DeferredSemaphore(min(WINDOW, peer.exchanges))
         self._places = places or DeferredSemaphore(peer.exchanges)
+        self._ahead: deque[Load] = deque()
+        """loads that are filled, and not said"""
+        self._filling: Deferred[Any] | None = None
         self._under_way: set[Shipment] = set()
         self._held = 0
         self._unreceipted = 0
@@ -153,6 +159,8 @@ class TreeSending:
                 return self.count
             finally:
                 self._over = True
+                while self._filling is not None:  # nothing is closed while it is being read
+                    await self._news_of_any_kind()
                 self._protocol.in_thread(self._walk.close).addErrback(as_error)
 
     def fail(self, error: FileTransferError) -> None:
@@ -185,27 +193,38 @@ class TreeSending:
             await self._wait()
 
     async def _send_rest(self) -> None:
-        filling = self._protocol.in_thread(self._walk.next_load)
-        try:
-            while True:
-                load = await filling
-                if load.gathered or load.ends:
-                    await self._make_room()
-                    filling = self._protocol.in_thread(self._walk.next_load)
-                    await self._say(load)
-                elif self._walk.has_more:  # said while a thread found nothing
-                    filling = self._protocol.in_thread(self._walk.next_load)
-                elif self._under_way or self._held:
-                    await self._wait()
-                    filling = self._protocol.in_thread(self._walk.next_load)
-                else:
-                    return
-                self._check()
-        except Exception:
-            filling.addErrback(lambda _: None)
-            if not filling.called:  # nothing is closed while it is being read
-                await filling
-            raise
+        while (load := await self._next_load()) is not None:
+            await self._make_room()
+            await self._say(load)
+
+    async def _next_load(self) -> Load | None:
+        """What is to be said next; None, where there is nothing more, and won't be."""
+        while not self._ahead:
+            self._fill()
+            if not (self._filling or self._under_way or self._held):
+                return None
+            await self._wait()
+        load = self._ahead.popleft()
+        self._fill()
+        return load
+
+    def _fill(self) -> None:
+        """Have a thread fill one more load, where there is something to say, and room for it."""
+        if self._filling is None and len(self._ahead) < LOADS_AHEAD and self._walk.has_more:
+            self._filling = self._protocol.in_thread(self._walk.next_load)
+            self._filling.addCallback(self._filled).addErrback(self._not_filled)
+
+    def _filled(self, load: Load) -> None:
+        self._filling = None
+        if load.gathered or load.ends:
+            self._ahead.append(load)
+        if not self._over:
+            self._fill()
+        self._wake()
+
+    def _not_filled(self, reason: Failure) -> None:
+        self._filling = None
+        self.fail(as_error(reason))
 
     async def _make_room(self) -> None:
         """Wait until the transport takes more."""
@@ -246,9 +265,12 @@ class TreeSending:
     async def _wait(self) -> None:
         """Wait until something is heard."""
         self._check()
+        await self._news_of_any_kind()
+        self._check()
+
+    async def _news_of_any_kind(self) -> None:
         self._news = Deferred()
         await self._news
-        self._check()
 
     def _wake(self) -> None:
         news, self._news = self._news, None

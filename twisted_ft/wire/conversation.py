@@ -183,7 +183,7 @@ class Conversation:
                 yield self._data(event)
             else:
                 message: Message = event
-                if self._hear(message):
+                if self.hear(message):
                     yield message
 
     def _data(self, content: bytes | memoryview) -> Data:
@@ -207,6 +207,13 @@ class Conversation:
         """Whether a part of a message has come, and not all of it."""
         return self._frames.amid_message
 
+    def let_go_of_message(self) -> bytes:
+        """What has come of the message under way, which is taken off the stream by other means.
+
+        Messages that are, are given to ``hear``; and what is left over, to ``receive``.
+        """
+        return self._frames.let_go()
+
     def data_came(self, left: int) -> None:
         """More of the body was taken off the stream by other means, this frame and whole ones.
 
@@ -214,8 +221,8 @@ class Conversation:
         """
         self._frames.data_came(left)
 
-    def _hear(self, message: Message) -> bool:
-        """Give the message its place; False for one that crossed the end of its exchange."""
+    def hear(self, message: Message) -> bool:
+        """Give a message its place; False for one that crossed the end of its exchange."""
         exchange = self._under_way_of(message)
         if exchange is None:
             if self._crossed(message):

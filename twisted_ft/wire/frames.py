@@ -57,6 +57,12 @@ def data_length(header: bytes | bytearray) -> int:
     return int.from_bytes(header[1:HEADER_SIZE], "big") if header[0] == DATA else 0
 
 
+def message_length(header: bytes | bytearray | memoryview) -> int:
+    """How many bytes of a MESSAGE follow this header; 0, where anything else does."""
+    whole = len(header) >= HEADER_SIZE and header[0] == MESSAGE
+    return int.from_bytes(header[1:HEADER_SIZE], "big") if whole else 0
+
+
 def decode(payload: bytes | memoryview) -> Message:
     """The message in a MESSAGE frame's payload; ProtocolError where it is none."""
     try:
@@ -88,6 +94,14 @@ class FrameReader:
     def amid_message(self) -> bool:
         """Whether a part of a message has come, and not all of it."""
         return len(self._held) > HEADER_SIZE
+
+    def let_go(self) -> bytes:
+        """What has come of a message; it is no longer held, and the rest of it comes another way.
+
+        What is received next begins a frame: what was given here, or one that follows it.
+        """
+        held, self._held = self._held, bytearray()
+        return bytes(held)
 
     def data_came(self, left: int) -> None:
         """DATA has come another way, from within a frame on; ``left`` bytes of one are to come."""
