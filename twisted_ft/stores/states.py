@@ -19,7 +19,7 @@ of them, and whoever wants to know them holds no more than that."""
 
 
 class States:
-    """The states of some files in one folder.
+    """The states of some files in one folder; kept as bytes, as many wait for an answer.
 
     :param names: sorted; sizes, times and modes are in the same order
     """
@@ -31,29 +31,44 @@ class States:
         mtimes: Sequence[int],
         modes: Sequence[int],
     ) -> None:
-        self.names, self.sizes, self.mtimes, self.modes = names, sizes, mtimes, modes
+        self._count = len(names)
+        self._names = b"\0".join([*names, b""])
+        self._numbers = struct.pack(f">{2 * self._count}q", *sizes, *mtimes)
+        self._modes = struct.pack(f">{self._count}I", *modes)
+        self.size = sum(sizes)
+        """bytes in all of them"""
 
     def __len__(self) -> int:
-        return len(self.names)
+        return self._count
 
     @property
-    def size(self) -> int:
-        """Bytes in all of them."""
-        return sum(self.sizes)
+    def names(self) -> list[bytes]:
+        """Theirs, sorted."""
+        return self._names.split(b"\0")[:-1]
+
+    @property
+    def last(self) -> bytes:
+        """The name of the last of them; there must be one."""
+        return self._names[:-1].rpartition(b"\0")[2]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Theirs, in the order of their names."""
+        return struct.unpack_from(f">{self._count}q", self._numbers)
 
     def summed(self, name: bytes) -> Summed:
         """All of them at once, as those in the folder ``name``."""
-        return Summed(name, len(self.names), self._digest())
+        return Summed(name, self._count, self._digest())
 
     def _digest(self) -> bytes:
         """The BLAKE3 of each name and a NUL, then of each size, then of each time."""
-        digest = blake3(b"\0".join([*self.names, b""]))
-        digest.update(struct.pack(f">{2 * len(self.names)}q", *self.sizes, *self.mtimes))
+        digest = blake3(self._names)
+        digest.update(self._numbers)
         return digest.digest()
 
     def described(self) -> Iterator[Described]:
         """Each of them."""
-        for name, size, mtime, mode in zip(
-            self.names, self.sizes, self.mtimes, self.modes, strict=True
-        ):
+        mtimes = struct.unpack_from(f">{self._count}q", self._numbers, 8 * self._count)
+        modes = struct.unpack(f">{self._count}I", self._modes)
+        for name, size, mtime, mode in zip(self.names, self.sizes, mtimes, modes, strict=True):
             yield Described(name, "file", size, mtime, mode & 0o7777)

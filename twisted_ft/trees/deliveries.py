@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -51,7 +50,8 @@ class Run:
     """The results for files of one folder that have fared alike; each is made when iterated.
 
     :param before: what stands before the name of each in its path
-    :param names: theirs; sizes, and digests where there are any, are in the same order
+    :param count: how many they are; and bytes in all of them
+    :param files: of each its name, its size, and its digest where it is known
     :param status: ``done``, with their digests, or ``skipped``
     :param seconds: see Delivery
     """
@@ -59,26 +59,23 @@ class Run:
     def __init__(
         self,
         before: str,
-        names: Sequence[bytes],
-        sizes: Sequence[int],
+        count: int,
+        size: int,
+        files: Callable[[], Iterable[tuple[bytes, int, bytes | None]]],
         status: Literal["done", "skipped"],
-        digests: Sequence[bytes] = (),
         seconds: float = 0.0,
     ) -> None:
-        self._before, self._names, self._sizes = before, names, sizes
-        self._digests, self._seconds = digests, seconds
-        self.status = status
-        self.size = sum(sizes)
-        """bytes in all of them"""
-        self.sent = self.size if digests else 0
-        """of those, the bytes that were sent"""
+        self._before, self._count, self._files = before, count, files
+        self.size, self.status, self._seconds = size, status, seconds
+        self.sent = size if status == "done" else 0
+        """of the bytes in all of them, those that were sent"""
 
     def __len__(self) -> int:
-        return len(self._names)
+        return self._count
 
     def __iter__(self) -> Iterator[Delivery]:
         before, seconds, status = self._before, self._seconds, self.status
-        for name, size, digest in zip_longest(self._names, self._sizes, self._digests):
+        for name, size, digest in self._files():
             path, sent, known = before + os.fsdecode(name), 0, None
             if digest is not None:
                 sent, known = size, digest.hex()

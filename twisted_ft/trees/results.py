@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import cast
 
 from twisted_ft.delivery import Delivery
@@ -100,10 +101,14 @@ class Results:
 
     def alike(self, folder: bytes, states: States) -> Run:
         """All plain files of a folder are there already."""
-        skipped = Run(self._before(folder), states.names, states.sizes, "skipped")
+
+        def files() -> Iterable[tuple[bytes, int, None]]:
+            return zip(states.names, states.sizes, repeat(None))
+
+        skipped = Run(self._before(folder), len(states), states.size, files, "skipped")
         self._tally.files += len(skipped)
         self._tally.bytes += skipped.size
-        self._tally.current = below(folder, states.names[-1]) if states.names else folder
+        self._tally.current = below(folder, states.last) if len(states) else folder
         self._tally.ended(len(skipped), skipped.size)
         return skipped
 
@@ -118,7 +123,12 @@ class Results:
         sizes = [len(item.content) for item in items]
         names = [item.name for item in items]
         digests = [item.blake3 for item in items]
-        arrived = Run(self._before(part.folder), names, sizes, "done", digests, seconds)
+
+        def files() -> Iterable[tuple[bytes, int, bytes]]:
+            return zip(names, sizes, digests, strict=True)
+
+        before = self._before(part.folder)
+        arrived = Run(before, len(names), sum(sizes), files, "done", seconds)
         self._tally.files += len(items)
         self._tally.bytes += arrived.size
         self._tally.current = below(part.folder, names[-1])
