@@ -24,7 +24,7 @@ from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, Run
 from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
 from twisted_ft.stores import digests
 from twisted_ft.stores.interfaces import IDescriptorSource
-from twisted_ft.transfer import sendfile
+from twisted_ft.transfer import sendfile, turn
 from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.transfer.sendfile import HAS_SENDFILE, SocketFrames, can_sendfile
 from twisted_ft.wire.frames import DATA, header
@@ -165,7 +165,7 @@ def test_it_waits_for_who_takes_it_soon(ends: Any) -> None:
 
 def test_no_frame_begins_when_its_time_is_over(ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, other = ends
-    monkeypatch.setattr(sendfile, "_TURN", 0)
+    monkeypatch.setattr(turn, "_TURN", 0)
     frames = SocketFrames(Plain(other))
     assert not frames.may_begin
     frames.close()
@@ -175,8 +175,8 @@ def test_no_socket_is_waited_for_when_its_time_is_over(
     ends: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, other = ends
-    monkeypatch.setattr(sendfile, "_TURN", 0)
-    monkeypatch.setattr(sendfile, "_LULL", 10**8)
+    monkeypatch.setattr(turn, "_TURN", 0)
+    monkeypatch.setattr(turn, "_LULL", 10**8)
     frames = SocketFrames(Plain(other))
     frames.write((bytes(LARGE),))
     frames.close()

@@ -10,24 +10,19 @@ nothing has come for a moment, so a slow peer never holds one.
 from __future__ import annotations
 
 import os
-import select
-import time
 from typing import Any
 
 from twisted.internet import tcp
 
+from twisted_ft.transfer.turn import HAS_POLL, Turn
 from twisted_ft.wire.frames import HEADER_SIZE, data_length
 
-HAS_RECVFILE = hasattr(os, "readv") and hasattr(select, "poll")
+HAS_RECVFILE = HAS_POLL and hasattr(os, "readv")
 WORTHWHILE = 1 << 19
 """Bytes that must be to come for it to be worth a trip to a thread."""
 BUFFER = 1 << 22
 """Bytes in a buffer, at most.  Fewer would stay in a core's cache until they are hashed; but a
 socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
-_LULL = 10
-"""Milliseconds in which something must come."""
-_TURN = 0.1
-"""Seconds after which a thread is given back, for others to have it."""
 
 
 def can_recvfile(transport: Any) -> bool:
@@ -54,9 +49,7 @@ class SocketBody:
         self.header = bytearray()
         """what is off the socket besides: a header, or its beginning, that wasn't followed"""
         self._fd = os.dup(transport.fileno())
-        self._readable = select.poll()
-        self._readable.register(self._fd, select.POLLIN)
-        self._deadline: float | None = None
+        self._turn = Turn(self._fd, to_read=True)
 
     @property
     def buffer_size(self) -> int:
@@ -66,17 +59,15 @@ class SocketBody:
     def fill(self, buffer: memoryview) -> int:
         """Read until ``buffer`` is more than half full; bytes.  Blocks.
 
-        It reads less, or nothing, where the body has been read, in a lull, when its time is over,
+        It reads less, or nothing, where the body has been read, in a lull, when the turn is over,
         and at the end of the connection, which the transport finds by itself.
         """
-        if self._deadline is None:
-            self._deadline = time.monotonic() + _TURN
         filled = 0
-        while self.left and filled <= len(buffer) // 2 and time.monotonic() < self._deadline:
+        while self.left and filled <= len(buffer) // 2 and not self._turn.is_over:
             try:
                 count = self._read(buffer[filled:])
             except BlockingIOError:
-                if self._readable.poll(_LULL):
+                if self._turn.wait():
                     continue
                 break
             except OSError:

@@ -10,18 +10,12 @@ a moment.
 from __future__ import annotations
 
 import os
-import select
-import time
 from typing import Any
 
 from twisted_ft.errors import ProtocolError
+from twisted_ft.transfer.turn import Turn
 from twisted_ft.wire.frames import HEADER_SIZE, decode, message_length
 from twisted_ft.wire.messages import Message
-
-_LULL = 10
-"""Milliseconds in which something must come."""
-_TURN = 0.1
-"""Seconds after which a thread is given back, for others to have it."""
 
 
 class SocketMessages:
@@ -38,10 +32,8 @@ class SocketMessages:
         self._buffer = memoryview(bytearray(2 * (HEADER_SIZE + limit)))
         self._start = self._end = 0
         self._over = False
-        self._deadline: float | None = None
         self._fd = os.dup(transport.fileno())
-        self._readable = select.poll()
-        self._readable.register(self._fd, select.POLLIN)
+        self._turn = Turn(self._fd, to_read=True)
 
     def begin(self, begun: bytes) -> None:
         """Begin with what has come of the first message by other means, header and all."""
@@ -75,7 +67,7 @@ class SocketMessages:
 
     def _end_of_next(self, wait: bool) -> int:
         """Where the next message ends in the buffer, all of which has come; 0, where none has."""
-        if wait and time.monotonic() > self._turn_ends():
+        if wait and self._turn.is_over:
             self._over = True
         while not self._over:
             length = message_length(self._buffer[self._start : self._end])
@@ -100,7 +92,7 @@ class SocketMessages:
             try:
                 count = os.readv(self._fd, [self._buffer[self._end :]])
             except BlockingIOError:
-                if wait and time.monotonic() <= self._turn_ends() and self._readable.poll(_LULL):
+                if wait and self._turn.wait():
                     continue
                 return False
             except OSError:
@@ -108,12 +100,6 @@ class SocketMessages:
             self._end += count
             self._over = self._over or not count
             return bool(count)
-
-    def _turn_ends(self) -> float:
-        """When the turn is over, which begins when that is first asked."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + _TURN
-        return self._deadline
 
     def close(self) -> None:
         """Let go of the socket."""

@@ -11,25 +11,21 @@ transport's to send.
 from __future__ import annotations
 
 import os
-import select
 import socket
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet import tcp
 
 from twisted_ft.stores.interfaces import Buffer, IDescriptorSource, ISource
+from twisted_ft.transfer.turn import HAS_POLL, Turn
 from twisted_ft.wire.frames import DATA, header
 
-HAS_SENDFILE = hasattr(os, "sendfile") and hasattr(os, "preadv") and hasattr(select, "poll")
+HAS_SENDFILE = HAS_POLL and hasattr(os, "sendfile") and hasattr(os, "preadv")
 WORTHWHILE = 1 << 19
 """Bytes that must be to go for it to be worth a thread's turn."""
-_LULL = 10
-"""Milliseconds in which the socket must take something."""
-_TURN = 0.1
-"""Seconds after which a thread begins no other frame, for others to have it; after twice as many it
-waits for the socket no more."""
+_TURNS = 2
+"""Turns in whose time the socket is waited for, to fill a frame; after one, no other begins."""
 _MORE = getattr(socket, "MSG_MORE", 0)
 """Says that more follows at once, where that can be said: no packet for a header."""
 
@@ -56,16 +52,14 @@ class SocketFrames:
         self.rest: list[bytes] = []
         """what the socket hasn't taken of the last frames; the transport's to send"""
         self._socket: socket.socket = transport.getHandle().dup()
-        self._writable = select.poll()
-        self._writable.register(self._socket, select.POLLOUT)
-        self._began: float | None = None
+        self._turn = Turn(self._socket.fileno(), to_read=False)
         self._ending = False
         self._stopped = False
 
     @property
     def may_begin(self) -> bool:
         """Whether there is time for one more frame, and nobody waits for the socket."""
-        return not self.rest and not self._ending and self._spent() < _TURN
+        return not self.rest and not self._ending and not self._turn.is_over
 
     def end_soon(self) -> None:
         """Have no other frame begun."""
@@ -115,7 +109,7 @@ class SocketFrames:
             try:
                 count = some(gone)
             except BlockingIOError:
-                if self._spent() < 2 * _TURN and self._writable.poll(_LULL):
+                if self._turn.wait(_TURNS):
                     continue
                 break
             except OSError:
@@ -124,13 +118,6 @@ class SocketFrames:
                 break
             gone += count
         return gone
-
-    def _spent(self) -> float:
-        """Seconds of the turn, which begins when it is first asked for."""
-        now = time.monotonic()
-        if self._began is None:
-            self._began = now
-        return now - self._began
 
     def close(self) -> None:
         """Let go of the socket."""
