@@ -327,7 +327,7 @@ async def test_a_reader_that_stops_holds_no_thread(
 
     def stop(moved: Any) -> None:
         if moved.sent and not stopped.called:
-            slow.protocol.pause_reading()
+            slow.protocol.reading.pause()
             stopped.callback(None)
 
     waiting = slow.get("large", tmp_path / "large", progress=stop)
@@ -336,7 +336,7 @@ async def test_a_reader_that_stops_holds_no_thread(
     assert (tmp_path / "got").read_bytes() == CONTENT
     assert not waiting.called
     assert sum(copied) > len(CONTENT)
-    slow.protocol.resume_reading()
+    slow.protocol.reading.resume()
     await waiting
     await slow.close()
     assert (tmp_path / "large").stat().st_size == 4 * LARGE

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred
@@ -30,7 +30,6 @@ from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
 from twisted_ft.wire.messages import Attributes
 
-T = TypeVar("T")
 _COPIED = 1 << 22
 """Bytes that are copied in one trip to a thread."""
 
@@ -119,7 +118,7 @@ class LabClient(Protocol, TimeoutMixin):
         self._arrived = 0
         self._failure: FileTransferError | None = None
         self._over = False
-        self._inflow = Inflow(self, spool, None, self.abort)
+        self._inflow = Inflow(self, runtime.in_thread, spool, self.abort)
 
     async def whole_stream(self) -> None:
         """Wait until all of the stream is in the spool, or nothing more will be written to it."""
@@ -176,17 +175,13 @@ class LabClient(Protocol, TimeoutMixin):
 
     # -- what an Inflow asks for ---------------------------------------------------------
 
-    def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """Call what may block."""
-        return self.runtime.in_thread(function, *args)
-
-    def pause_reading(self) -> None:
+    def pause(self) -> None:
         """Take nothing more off the transport; meanwhile the server's time stands still."""
         self.transport.pauseProducing()
         self.setTimeout(None)
 
-    def resume_reading(self) -> None:
-        """The counterpart of ``pause_reading``."""
+    def resume(self) -> None:
+        """The counterpart of ``pause``."""
         if not self._over and self._failure is None:
             self.transport.resumeProducing()
             self.setTimeout(self._timeout)

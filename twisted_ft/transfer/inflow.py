@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from blake3 import blake3
 from twisted.internet.defer import Deferred
@@ -13,10 +13,9 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.ahead import read_ahead
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.recvfile import SocketBody
 from twisted_ft.transfer.relay import relay
-from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.runtime import InThread
 
 T = TypeVar("T")
 
@@ -31,18 +30,13 @@ _PIECE_COST = 256
 
 
 class Intake(Protocol):
-    """What an Inflow asks of the connection that it takes from."""
+    """What an Inflow asks of where its pieces come from."""
 
-    runtime: Runtime
+    def pause(self) -> None:
+        """Have none come until ``resume``."""
 
-    def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """Call what may block."""
-
-    def pause_reading(self) -> None:
-        """Take nothing more off the transport until ``resume_reading``; calls are counted."""
-
-    def resume_reading(self) -> None:
-        """The counterpart of ``pause_reading``."""
+    def resume(self) -> None:
+        """The counterpart of ``pause``."""
 
 
 class Outlet(Protocol):
@@ -62,19 +56,20 @@ class Outlet(Protocol):
 class Inflow:
     """Takes the pieces of a body as they come, and writes what has gathered, again and again.
 
-    :param limit: a limit on the rate at which pieces are taken, if any
+    :param intake: is paused where more comes than is written
+    :param in_thread: calls what writes
     :param on_failure: is told, once, why the sink takes no more
     """
 
     def __init__(
         self,
-        protocol: Intake,
+        intake: Intake,
+        in_thread: InThread,
         sink: Outlet,
-        limit: RateLimit | None,
         on_failure: Callable[[FileTransferError], None],
     ) -> None:
-        self._protocol, self._sink = protocol, sink
-        self._limit, self._on_failure = limit, on_failure
+        self._intake, self._in_thread = intake, in_thread
+        self._sink, self._on_failure = sink, on_failure
         self._digest = blake3()
         self._pieces: list[Buffer] = []
         self._waiting = 0
@@ -95,9 +90,7 @@ class Inflow:
         self._waiting += len(piece) + _PIECE_COST
         if self._waiting > HIGH_WATER and not self._paused:
             self._paused = True
-            self._protocol.pause_reading()
-        if self._limit is not None:
-            self._pace(self._limit, len(piece))
+            self._intake.pause()
         if self._waiting >= BATCH and not self._busy:
             self._write_gathered()
 
@@ -132,12 +125,12 @@ class Inflow:
 
     def _begin(self, job: Callable[..., int], *args: object) -> None:
         self._busy = True
-        self._protocol.in_thread(job, *args).addCallbacks(self._done, self._fail)
+        self._in_thread(job, *args).addCallbacks(self._done, self._fail)
 
     def _write_from_socket(self, waiting: SocketBody) -> None:
         pieces, self._pieces = self._pieces, []
         self._busy = True
-        job = self._protocol.in_thread(self._write_from, pieces, waiting)
+        job = self._in_thread(self._write_from, pieces, waiting)
         job.addBoth(self._give_back).addCallbacks(self._done, self._fail)
 
     def _give_back(self, result: T) -> T:
@@ -192,16 +185,9 @@ class Inflow:
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._protocol.resume_reading()
+            self._intake.resume()
 
     def _rest(self) -> None:
         waiting, self._at_rest = self._at_rest, []
         for each in waiting:
             each.callback(None)
-
-    def _pace(self, limit: RateLimit, size: int) -> None:
-        runtime = self._protocol.runtime
-        wait = limit.take(size, runtime.now())
-        if wait > 0:
-            self._protocol.pause_reading()
-            runtime.sleep(wait).addCallback(lambda _: self._protocol.resume_reading())

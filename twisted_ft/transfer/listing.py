@@ -49,10 +49,10 @@ class Answering(Dialogue):
         size = min(BATCH, self.protocol.conversation.peer_limits.message)
         room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
         count = 0
-        batch = await self.protocol.in_thread(_next_batch, entries, room)
+        batch = await self.protocol.work.in_thread(_next_batch, entries, room)
         while batch:
-            following = await self.protocol.in_thread(_next_batch, entries, room)
-            await self.protocol.writable()
+            following = await self.protocol.work.in_thread(_next_batch, entries, room)
+            await self.protocol.writing.writable()
             self.protocol.say(Entries(self.number, batch))
             count += len(batch)
             if following:

@@ -25,7 +25,7 @@ class Participant(Protocol):
         """More of the body is on the socket, and may be taken there, by a thread.
 
         :returns: whether it will be: the socket is then the participant's, until it gives it
-            back by ``socket_returned``
+            back by ``body_returned``
         """
 
     def connection_lost(self, error: FileTransferError) -> None:

@@ -24,8 +24,10 @@ from twisted_ft.terminal import shown
 from twisted_ft.transfer.ahead import read_ahead
 from twisted_ft.transfer.outcome import Course
 from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.rate import paced
 from twisted_ft.transfer.relay import relay
 from twisted_ft.transfer.sendfile import WORTHWHILE, SocketFrames, can_sendfile
+from twisted_ft.transfer.writing import Writing
 
 FIRST_PIECE = 1 << 16
 """Bytes in the first piece of a body; a piece is one DATA frame."""
@@ -124,8 +126,8 @@ class ReadAhead:
 class DataFrames:
     """A consumer that sends what FileSender writes as DATA frames of one exchange."""
 
-    def __init__(self, protocol: FileTransferProtocol, exchange: int) -> None:
-        self._protocol, self._exchange = protocol, exchange
+    def __init__(self, writing: Writing, exchange: int) -> None:
+        self._writing, self._exchange = writing, exchange
         self.producer: IProducer | None = None
         self.written = 0
         """bytes, so far"""
@@ -140,15 +142,15 @@ class DataFrames:
 
     def write(self, data: bytes) -> None:
         """See IConsumer."""
-        self._protocol.send_data(self._exchange, data)
+        self._writing.send_data(self._exchange, data)
         self.written += len(data)
 
 
 class _Copier:
     """Sends a body by way of FileSender."""
 
-    def __init__(self, protocol: FileTransferProtocol, exchange: int, body: ReadAhead) -> None:
-        self._frames = DataFrames(protocol, exchange)
+    def __init__(self, writing: Writing, exchange: int, body: ReadAhead) -> None:
+        self._frames = DataFrames(writing, exchange)
         sender = FileSender()
         sender.CHUNK_SIZE = PIECE
         sender.beginFileTransfer(body, self._frames)
@@ -233,12 +235,12 @@ async def send_body(
     if course.limit is None and can_sendfile(protocol.transport, source):
         body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
     if offset:
-        await protocol.in_thread(body.hash_before)
+        await protocol.work.in_thread(body.hash_before)
     if isinstance(body, DescriptorBody):
         await _send_in_turns(protocol, exchange, body, course)
     if body.left:
         await _send_pieces(protocol, exchange, body, course, check)
-    await protocol.in_thread(source.check)
+    await protocol.work.in_thread(source.check)
     digest = body.digest()
     source.remember(digest)
     return digest
@@ -249,12 +251,12 @@ async def _send_in_turns(
 ) -> None:
     """Lend the socket to a thread, again and again, as long as it can be lent and is worth it."""
     if body.left >= WORTHWHILE:
-        await protocol.body_turn(exchange)
+        await protocol.writing.body_turn(exchange)
     lent = True
     while lent and body.left >= WORTHWHILE:
         before = body.left
         try:
-            lent = await protocol.lend_socket(exchange, body.send_on)
+            lent = await protocol.writing.lend_socket(exchange, body.send_on)
         finally:
             course.moves(before - body.left)
 
@@ -269,22 +271,22 @@ async def _send_pieces(
     """Send a piece whenever the transport takes one; meanwhile read the next."""
     now = protocol.runtime.now
     size = PieceSize(PIECE, course.limit.rate if course.limit is not None else None)
-    copier = _Copier(protocol, exchange, body)
-    filling = protocol.in_thread(body.fill, size.bytes)
+    copier = _Copier(protocol.writing, exchange, body)
+    filling = protocol.work.in_thread(body.fill, size.bytes)
     try:
-        await protocol.body_turn(exchange)
+        await protocol.writing.body_turn(exchange)
         more = True
         while more:
             began = now()
             await filling
-            await protocol.writable()
+            await protocol.writing.writable()
             check()
             sent = copier.send()
             more = body.left > 0
             if more:
-                filling = protocol.in_thread(body.fill, size.bytes)
+                filling = protocol.work.in_thread(body.fill, size.bytes)
             course.moves(sent)
-            await protocol.pace(course.limit, sent)
+            await paced(course.limit, sent, protocol.runtime)
             size.took(now() - began)
     except Exception:
         filling.addErrback(lambda _: None)  # whoever stops doesn't ask for it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted_ft.transfer.runtime import Runtime
+
 
 class RateLimit:
     """A token bucket that may go into debt: whoever takes bytes waits until it is paid off.
@@ -27,3 +29,11 @@ class RateLimit:
         start = earliest if self._paid_until is None else max(self._paid_until, earliest)
         self._paid_until = start + size / self.rate
         return max(0.0, self._paid_until - now)
+
+
+async def paced(limit: RateLimit | None, size: int, runtime: Runtime) -> None:
+    """Wait as long as ``limit`` demands of who has just moved ``size`` bytes."""
+    if limit is not None:
+        wait = limit.take(size, runtime.now())
+        if wait > 0:
+            await runtime.sleep(wait)

@@ -60,7 +60,7 @@ class Receiving(Dialogue):
         """
         self._course.begins(file)
         try:
-            sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
+            sink = await self.protocol.work.in_thread(store.sink, file, overwrite, self._durable)
             moved = await self._receive_or_keep(sink, file)
         except Exception:
             error = self._refuse(as_error(Failure()))
@@ -77,14 +77,16 @@ class Receiving(Dialogue):
             reason = as_error(Failure())
             if self._inflow is not None:
                 await self._inflow.at_rest()
-            await self.protocol.in_thread(sink.keep).addErrback(as_error)
+            await self.protocol.work.in_thread(sink.keep).addErrback(as_error)
             raise reason from None
 
     async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
         self.check()
         self._course.goes_on_from(sink.offset)
         self._expected = file.size - sink.offset
-        self._inflow = Inflow(self.protocol, sink, self._course.limit, self._sink_failed)
+        self._inflow = Inflow(
+            self.protocol.reading, self.protocol.work.in_thread, sink, self._sink_failed
+        )
         self.protocol.say(Accept(self.number, sink.offset))
         done = await self.hear(Done)
         if self._expected:
@@ -93,9 +95,9 @@ class Receiving(Dialogue):
         if self.failure is not None:
             raise self.failure
         if self._inflow.digest() != done.blake3:
-            await self.protocol.in_thread(sink.discard)
+            await self.protocol.work.in_thread(sink.discard)
             raise Corrupt(f"{shown(file.path)}: what arrived isn't what was sent; it is dropped")
-        await self.protocol.in_thread(sink.publish)
+        await self.protocol.work.in_thread(sink.publish)
         self.protocol.say(Receipt(self.number, done.blake3))
         return self._course.ends(done.blake3)
 
@@ -106,6 +108,8 @@ class Receiving(Dialogue):
             self.fail(self._broken("more data than the size that was offered"))
         elif self._inflow is not None and self.state is State.BODY:
             self._inflow.take(content)
+            if self._course.limit is not None:
+                self.protocol.reading.pace(self._course.limit, len(content))
             self._course.moves(len(content))
 
     def socket_offered(self, waiting: SocketBody) -> bool:
@@ -119,7 +123,7 @@ class Receiving(Dialogue):
 
     def _taken(self, waiting: SocketBody) -> None:
         self._expected -= waiting.received
-        self.protocol.socket_returned(waiting)
+        self.protocol.reading.body_returned(waiting)
         self._course.moves(waiting.received)
 
     def _sink_failed(self, error: FileTransferError) -> None:

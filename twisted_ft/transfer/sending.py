@@ -34,7 +34,7 @@ class Sending(Dialogue):
     async def answer(self, store: IStore, path: bytes) -> Moved:
         """Send what a Get has asked for, or say Abort."""
         try:
-            source = await self.protocol.in_thread(store.source, path)
+            source = await self.protocol.work.in_thread(store.source, path)
         except Exception:
             raise self._abort(as_error(Failure())) from None
         return await self.send(source, path)
@@ -61,10 +61,10 @@ class Sending(Dialogue):
             error = self._abort(as_error(Failure()))
             if isinstance(error, Corrupt):
                 source.remember(None)
-            self.protocol.in_thread(source.close).addErrback(as_error)
+            self.protocol.work.in_thread(source.close).addErrback(as_error)
             await self.protocol.leave(self.number)
             raise error from None
-        self.protocol.in_thread(source.close).addErrback(as_error)
+        self.protocol.work.in_thread(source.close).addErrback(as_error)
         self.protocol.leave(self.number)
         return self._course.ends(digest)
 

@@ -129,13 +129,13 @@ class TreeReceiving:
     def take(self, parcel: Parcel) -> None:
         """A parcel has come."""
         self._protocol.take_part(parcel.exchange, Nobody())
-        self._protocol.parcel_taker, self._fetch = self, parcel.fetch
+        self._protocol.reading.parcel_taker, self._fetch = self, parcel.fetch
         self._waiting.append(parcel)
         if self._limit is not None:
-            self._pace(self._limit, parcel)
+            self._protocol.reading.pace(self._limit, content_size(parcel.parts))
         if len(self._waiting) > HIGH_WATER and not self._paused:
             self._paused = True
-            self._protocol.pause_reading()
+            self._protocol.reading.pause()
         self._begin()
 
     def unpack_too(self, part: Part, told: Told) -> None:
@@ -171,13 +171,13 @@ class TreeReceiving:
             Deferred.fromCoroutine(self._work())
 
     async def _work(self) -> None:
-        with self._protocol.at_work():
+        with self._protocol.work.under_way():
             while self._waiting or self._own or self._on_socket:
                 if self._on_socket is not None and not self._waiting:
                     await self._unpack_on_socket(self._on_socket)
                 else:
                     group = _Group(self._next_parcels(), self._own_parts())
-                    await self._protocol.in_thread(self._unpack, group)
+                    await self._protocol.work.in_thread(self._unpack, group)
                     self._answer_too(group)
                 await self._answered()
         self._working = False
@@ -189,7 +189,7 @@ class TreeReceiving:
         group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
         if self._paused and len(self._waiting) <= LOW_WATER:
             self._paused = False
-            self._protocol.resume_reading()
+            self._protocol.reading.resume()
         return group
 
     def _own_parts(self) -> list[tuple[Part, Told]]:
@@ -200,10 +200,10 @@ class TreeReceiving:
     async def _unpack_on_socket(self, waiting: SocketMessages) -> None:
         self._answered_groups = 0
         try:
-            await self._protocol.in_thread(self._unpack_from, waiting)
+            await self._protocol.work.in_thread(self._unpack_from, waiting)
         finally:
             self._on_socket = None
-            self._protocol.messages_returned(waiting)
+            self._protocol.reading.messages_returned(waiting)
 
     def _unpack_from(self, waiting: SocketMessages) -> None:
         """Unpack what comes, group after group, for a turn.  Blocks."""
@@ -313,13 +313,6 @@ class TreeReceiving:
         with suppress(FileTransferError):  # the connection may have ended
             self._protocol.say(Refuse(parcel.exchange, error.code, error.text))
         self._protocol.leave(parcel.exchange)
-
-    def _pace(self, limit: RateLimit, parcel: Parcel) -> None:
-        runtime = self._protocol.runtime
-        wait = limit.take(content_size(parcel.parts), runtime.now())
-        if wait > 0:
-            self._protocol.pause_reading()
-            runtime.sleep(wait).addCallback(lambda _: self._protocol.resume_reading())
 
 
 def _placed(part: Part, root: bytes) -> Part:

@@ -28,7 +28,7 @@ from twisted_ft.transfer.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.participants import Bodiless
 from twisted_ft.transfer.protocol import FileTransferProtocol
-from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.rate import RateLimit, paced
 from twisted_ft.wire.messages import (
     Abort,
     Described,
@@ -152,7 +152,7 @@ class TreeSending:
 
         :raises FileTransferError: the folder can't be read, or had; the connection has ended
         """
-        with self._protocol.at_work():
+        with self._protocol.work.under_way():
             try:
                 await self._send_root()
                 await self._send_rest()
@@ -161,7 +161,7 @@ class TreeSending:
                 self._over = True
                 while self._filling is not None:  # nothing is closed while it is being read
                     await self._news_of_any_kind()
-                self._protocol.in_thread(self._walk.close).addErrback(as_error)
+                self._protocol.work.in_thread(self._walk.close).addErrback(as_error)
 
     def fail(self, error: FileTransferError) -> None:
         """End it with ``error``."""
@@ -186,7 +186,7 @@ class TreeSending:
         self._wake()
 
     async def _send_root(self) -> None:
-        root = await self._protocol.in_thread(self._walk.root)
+        root = await self._protocol.work.in_thread(self._walk.root)
         load = Load(0, gathered=[(b"", [root])])
         await self._say(load)
         while self._under_way:
@@ -211,7 +211,7 @@ class TreeSending:
     def _fill(self) -> None:
         """Have a thread fill one more load, where there is something to say, and room for it."""
         if self._filling is None and len(self._ahead) < LOADS_AHEAD and self._walk.has_more:
-            self._filling = self._protocol.in_thread(self._walk.next_load)
+            self._filling = self._protocol.work.in_thread(self._walk.next_load)
             self._filling.addCallback(self._filled).addErrback(self._not_filled)
 
     def _filled(self, load: Load) -> None:
@@ -229,7 +229,7 @@ class TreeSending:
     async def _make_room(self) -> None:
         """Wait until the transport takes more."""
         self._check()
-        await self._protocol.writable()
+        await self._protocol.writing.writable()
 
     async def _say(self, load: Load) -> None:
         parts = load.parts()
@@ -248,7 +248,7 @@ class TreeSending:
             self.count += sum(len(part.items) for part in parts)
         if load.ends:
             self._watcher.listed(load.ends)
-        await self._protocol.pace(self._limit, size)
+        await paced(self._limit, size, self._protocol.runtime)
 
     async def _acquire(self, semaphore: DeferredSemaphore) -> None:
         """Wait for room for one more parcel; where it all ends meanwhile, for its failure."""
