@@ -149,6 +149,31 @@ def carry_on(direction: str, origin: IStore, target: MemoryStore) -> Delivery:
     return last
 
 
+def test_a_connection_that_ends_while_what_is_kept_of_two_is_hashed() -> None:
+    """Bodies go one after another; the second must not wait for a turn that never comes."""
+    network = MemoryNetwork()
+    target, origin = MemoryStore(), MemoryStore({b"a": CONTENT, b"c": CONTENT})
+    for name in (b"a", b"c"):
+        sink = target.sink(origin.source(name).attributes, True)
+        sink.write([CONTENT[:1000]])
+        sink.keep()
+    threads = network.threads()
+    factory = FileTransferFactory(target, writable=True, runtime=network.runtime)
+    client = network.client(factory, runtime=threads.runtime)
+    outcomes = [failure_of(client.send(origin, name, name)) for name in ("a", "c")]
+    while threads.waiting < 2:  # both sources are opened, one after the other
+        assert network.step()
+    for _ in range(2):
+        threads.step()
+    threads.held = True
+    network.settle()
+    assert threads.waiting == 2  # both are accepted, and are to be hashed
+    network.cut()
+    threads.held = False
+    network.settle()
+    assert [type(each) for outcome in outcomes for each in outcome] == [ConnectionFailed] * 2
+
+
 def test_a_file_that_is_busy_is_asked_for_again() -> None:
     """A server may still be at what a client was sending that is dead by now."""
     network = MemoryNetwork()

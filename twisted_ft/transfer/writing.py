@@ -92,8 +92,12 @@ class Writing:
 
     def body_turn(self, exchange: int) -> Deferred[None]:
         """Fires when the bodies before this one are through: bodies go one after another."""
-        turn = self._body_turns[exchange] = Deferred()
-        self._grant_body_turn()
+        turn: Deferred[None] = Deferred()
+        if self._failure is not None:
+            turn.errback(self._failure)
+        else:
+            self._body_turns[exchange] = turn
+            self._grant_body_turn()
         return turn
 
     def send_data(self, exchange: int, piece: bytes) -> None:
