@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import msgspec
+from msgspec.structs import replace
 
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
@@ -44,8 +44,7 @@ Chosen = Callable[[bytes, Item], bool]
 """Whether an item, whose folder is named from the tree's root, is to go."""
 
 
-@dataclass(frozen=True)
-class Manner:
+class Manner(msgspec.Struct, frozen=True):
     """How a tree is sent."""
 
     small: int = PARCEL_SIZE
@@ -72,14 +71,13 @@ def parcel_size(message: int) -> int:
     return min(PARCEL_SIZE, message) - _ROOM
 
 
-@dataclass
-class Load:
+class Load(msgspec.Struct):
     """What a parcel is filled with; ``room`` is how many bytes it still takes."""
 
     room: int
     items_left: int = PARCEL_ITEMS
-    gathered: list[tuple[bytes, list[Item]]] = field(default_factory=list)
-    ends: list[End] = field(default_factory=list)
+    gathered: list[tuple[bytes, list[Item]]] = []
+    ends: list[End] = []
     """folders that end in it, where that isn't said"""
 
     def parts(self) -> tuple[Part, ...]:
@@ -120,8 +118,7 @@ def content_size(parts: Sequence[Part]) -> int:
     return sum(len(item.content) for part in parts for item in part.items if type(item) is Whole)
 
 
-@dataclass(frozen=True)
-class _Folder:
+class _Folder(msgspec.Struct, frozen=True):
     """A folder to go through."""
 
     item: Described
@@ -221,7 +218,7 @@ class TreeWalk:
         if not isinstance(item, Described) or item.kind != "directory":
             raise NotADirectory(f"{shown(self._base)}: this is no folder; leave -r out")
         self._pending = [_Folder(item, b"", new=False)]
-        return msgspec.structs.replace(item, name=b"")
+        return replace(item, name=b"")
 
     def next_load(self) -> Load:
         """What is in the next parcel; nothing, where nothing is left to say for now."""

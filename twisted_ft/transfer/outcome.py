@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from twisted.logger import Logger
 
 from twisted_ft.errors import Cancelled, FileTransferError
@@ -12,8 +12,7 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Attributes
 
 
-@dataclass
-class Moved:
+class Moved(msgspec.Struct):
     """One file's way from one end to the other, in one run."""
 
     file: Attributes

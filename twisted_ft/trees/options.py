@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from twisted_ft.stores.interfaces import Packing
 from twisted_ft.stores.packing import below
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 
-@dataclass(frozen=True)
-class TreeOptions:
+class TreeOptions(msgspec.Struct, frozen=True, dict=True):
     """How a tree is to be moved; patterns are those of gitignore(5).
 
     :raises ValueError: a pattern isn't one

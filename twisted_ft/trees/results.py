@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import cast
+
+import msgspec
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
@@ -30,8 +31,7 @@ from twisted_ft.wire.messages import (
 _DONE, _HELD, _WANTED, _FAILED = Outcome.DONE, Outcome.HELD, Outcome.WANTED, Outcome.FAILED
 
 
-@dataclass(frozen=True)
-class Large:
+class Large(msgspec.Struct, frozen=True):
     """A file that the receiver lacks and that is too large for a parcel."""
 
     folder: bytes

@@ -12,8 +12,9 @@ The tables are the one source: the pictures in ``docs/protocol.md`` are generate
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from twisted_ft.errors import ProtocolError
 from twisted_ft.wire.messages import (
@@ -224,14 +225,13 @@ _OPENINGS: dict[Word, tuple[Table, Role]] = {
 }
 
 
-@dataclass
-class Exchange:
+class Exchange(msgspec.Struct):
     """One exchange as one end sees it: which table, in which role, and where it stands."""
 
     number: int
     table: Table
     role: Role
-    state: State = field(default=State.START)
+    state: State = State.START
 
     @property
     def awaits_peer(self) -> bool:
