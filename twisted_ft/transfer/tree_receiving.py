@@ -268,10 +268,8 @@ class TreeReceiving:
             except Exception:
                 self._refuse(parcel, as_error(Failure()))
                 continue
-            with suppress(FileTransferError):  # the connection may have ended
-                fitting = self._fitting(outcomes, reasons)
-                self._protocol.say(Receipts(parcel.exchange, outcomes, fitting))
-            self._protocol.leave(parcel.exchange)
+            fitting = self._fitting(outcomes, reasons)
+            self._say_last(Receipts(parcel.exchange, outcomes, fitting))
 
     def _fitting(self, outcomes: bytes, failures: Sequence[Failing]) -> tuple[Failing, ...]:
         """The failures, with texts that have room in one message together."""
@@ -310,9 +308,15 @@ class TreeReceiving:
         ), failures
 
     def _refuse(self, parcel: Parcel, error: FileTransferError) -> None:
-        with suppress(FileTransferError):  # the connection may have ended
-            self._protocol.say(Refuse(parcel.exchange, error.code, error.text))
-        self._protocol.leave(parcel.exchange)
+        self._say_last(Refuse(parcel.exchange, error.code, error.text))
+
+    def _say_last(self, word: Receipts | Refuse) -> None:
+        """Say the last word of an exchange; the connection ends, where it hasn't, if that fails."""
+        try:
+            self._protocol.say(word)
+        except FileTransferError as error:
+            self._protocol.end(error)
+        self._protocol.leave(word.exchange)
 
 
 def _placed(part: Part, root: bytes) -> Part:
