@@ -6,21 +6,18 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet import reactor as installed
 from twisted.internet import tcp
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
-from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, Runtime, connect
+from sockets.serving import CONTENT, Ends, Plain, Served, fails, no_descriptor, reactor
+from twisted_ft import LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
 from twisted_ft.stores import digests
 from twisted_ft.stores.interfaces import IDescriptorSource
@@ -30,29 +27,8 @@ from twisted_ft.transfer.sendfile import HAS_SENDFILE, SocketFrames, can_sendfil
 from twisted_ft.wire.frames import DATA, header
 
 pytestmark = pytest.mark.skipif(not HAS_SENDFILE, reason="there is no sendfile or poll here")
-reactor: Any = installed
-CONTENT = os.urandom(1 << 20) * 40
 LARGE = 15 << 20
 """More bytes than two sockets hold between them."""
-
-
-class Plain:
-    """A transport, as far as frames look at it."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def getHandle(self) -> socket.socket:
-        return self._end
-
-
-@pytest.fixture
-def ends() -> Any:
-    """Two connected sockets; the second doesn't block, as a reactor's."""
-    one, other = socket.socketpair()
-    other.setblocking(False)
-    with one, other:
-        yield one, other
 
 
 def everything(one: socket.socket, other: socket.socket) -> bytes:
@@ -69,7 +45,7 @@ def source_of(folder: Path, content: bytes) -> IDescriptorSource:
     return IDescriptorSource(LocalStore(folder).source(b"source"))
 
 
-def test_each_piece_is_a_frame(ends: Any) -> None:
+def test_each_piece_is_a_frame(ends: Ends) -> None:
     one, other = ends
     frames = SocketFrames(Plain(other))
     frames.write((b"first", memoryview(b"2")))
@@ -79,7 +55,7 @@ def test_each_piece_is_a_frame(ends: Any) -> None:
     assert everything(one, other) == header(DATA, 5) + b"first" + header(DATA, 1) + b"2"
 
 
-def test_a_range_of_a_file_is_a_frame(ends: Any, tmp_path: Path) -> None:
+def test_a_range_of_a_file_is_a_frame(ends: Ends, tmp_path: Path) -> None:
     one, other = ends
     frames = SocketFrames(Plain(other))
     assert frames.write_range(source_of(tmp_path, b"0123456789"), 2, 5) == 5
@@ -89,7 +65,7 @@ def test_a_range_of_a_file_is_a_frame(ends: Any, tmp_path: Path) -> None:
 
 
 def test_what_a_file_has_no_more_is_made_up_as_a_frame_must_be_filled(
-    ends: Any, tmp_path: Path
+    ends: Ends, tmp_path: Path
 ) -> None:
     one, other = ends
     frames = SocketFrames(Plain(other))
@@ -99,7 +75,7 @@ def test_what_a_file_has_no_more_is_made_up_as_a_frame_must_be_filled(
 
 
 def test_what_cannot_be_read_is_said_and_made_up(
-    ends: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -117,7 +93,7 @@ def test_what_cannot_be_read_is_said_and_made_up(
 
 
 def test_a_file_that_sendfile_does_not_take_is_read(
-    ends: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ends: Ends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unfit(*_: object) -> int:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -132,7 +108,7 @@ def test_a_file_that_sendfile_does_not_take_is_read(
 
 
 @pytest.mark.parametrize("by", ["write", "write_range"])
-def test_it_gives_up_in_a_lull_and_leaves_the_rest(ends: Any, tmp_path: Path, by: str) -> None:
+def test_it_gives_up_in_a_lull_and_leaves_the_rest(ends: Ends, tmp_path: Path, by: str) -> None:
     one, other = ends
     content = os.urandom(LARGE)
     frames = SocketFrames(Plain(other))
@@ -148,7 +124,7 @@ def test_it_gives_up_in_a_lull_and_leaves_the_rest(ends: Any, tmp_path: Path, by
     assert everything(one, other) + b"".join(frames.rest) == whole
 
 
-def test_it_waits_for_who_takes_it_soon(ends: Any) -> None:
+def test_it_waits_for_who_takes_it_soon(ends: Ends) -> None:
     one, other = ends
     content = os.urandom(3 << 20)
     got: list[bytes] = []
@@ -163,7 +139,7 @@ def test_it_waits_for_who_takes_it_soon(ends: Any) -> None:
     assert got[0][4:] == content[:-4]
 
 
-def test_no_frame_begins_when_its_time_is_over(ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_frame_begins_when_its_time_is_over(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     _, other = ends
     monkeypatch.setattr(turn, "_TURN", 0)
     frames = SocketFrames(Plain(other))
@@ -172,7 +148,7 @@ def test_no_frame_begins_when_its_time_is_over(ends: Any, monkeypatch: pytest.Mo
 
 
 def test_no_socket_is_waited_for_when_its_time_is_over(
-    ends: Any, monkeypatch: pytest.MonkeyPatch
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, other = ends
     monkeypatch.setattr(turn, "_TURN", 0)
@@ -183,7 +159,7 @@ def test_no_socket_is_waited_for_when_its_time_is_over(
     assert frames.rest
 
 
-def test_no_frame_begins_when_somebody_waits(ends: Any) -> None:
+def test_no_frame_begins_when_somebody_waits(ends: Ends) -> None:
     _, other = ends
     frames = SocketFrames(Plain(other))
     assert frames.may_begin
@@ -192,7 +168,7 @@ def test_no_frame_begins_when_somebody_waits(ends: Any) -> None:
     frames.close()
 
 
-def test_nothing_more_is_written_when_it_is_stopped(ends: Any) -> None:
+def test_nothing_more_is_written_when_it_is_stopped(ends: Ends) -> None:
     one, other = ends
     frames = SocketFrames(Plain(other))
     frames.stop()
@@ -203,7 +179,7 @@ def test_nothing_more_is_written_when_it_is_stopped(ends: Any) -> None:
 
 @pytest.mark.parametrize("by", ["write", "write_range"])
 def test_the_end_of_the_connection_is_left_to_the_transport(
-    ends: Any, tmp_path: Path, by: str
+    ends: Ends, tmp_path: Path, by: str
 ) -> None:
     one, other = ends
     one.close()
@@ -217,7 +193,7 @@ def test_the_end_of_the_connection_is_left_to_the_transport(
     assert b"".join(frames.rest) == header(DATA, 9) + b"who hears"
 
 
-def test_it_outlives_its_transport(ends: Any) -> None:
+def test_it_outlives_its_transport(ends: Ends) -> None:
     one, other = ends
     frames = SocketFrames(Plain(other))
     other.close()
@@ -227,34 +203,6 @@ def test_it_outlives_its_transport(ends: Any) -> None:
 
 
 # -- on connections ----------------------------------------------------------------------
-
-
-@pytest_twisted.async_yield_fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Client, FileTransferFactory]]:
-    """A server whose one thread serves everybody, and a client."""
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "file").write_bytes(CONTENT)
-    pool = ThreadPool(1, 1)
-    pool.start()
-
-    def in_thread(function: Callable[..., Any], /, *args: Any) -> Deferred[Any]:
-        return deferToThreadPool(reactor, pool, function, *args)
-
-    runtime = Runtime(reactor, in_thread)
-    factory = FileTransferFactory(LocalStore(root), writable=True, runtime=runtime)
-    port = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
-    client = await connect(f"ft://127.0.0.1:{port.getHost().port}", reactor=reactor)
-    yield root, client, factory
-    await client.close()
-    factory.disconnect()
-    await port.stopListening()
-    pool.stop()
-
-
-def url_of(factory: FileTransferFactory) -> str:
-    connection = next(iter(factory.connections))
-    return f"ft://127.0.0.1:{connection.transport.getHost().port}"
 
 
 @pytest.fixture
@@ -287,7 +235,7 @@ def by_kernel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest_twisted.ensureDeferred
 async def test_the_kernel_sends_what_needs_no_hashing(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     copied: list[int],
@@ -302,12 +250,11 @@ async def test_the_kernel_sends_what_needs_no_hashing(
 
     monkeypatch.setattr(SocketBody, "close", noted)
     monkeypatch.setattr(digests, "_SETTLED", -(10**10))  # as if it had been there for long
-    _, client, _ = served
-    await client.get("file", tmp_path / "first")
+    await served.client.get("file", tmp_path / "first")
     assert sum(copied) > len(CONTENT) // 2
     assert not by_kernel
     copied.clear()
-    await client.get("file", tmp_path / "second")
+    await served.client.get("file", tmp_path / "second")
     assert sum(by_kernel) > len(CONTENT) // 2
     assert not copied
     assert sum(each.received for each in bodies) > len(CONTENT)  # of both: whatever frames are
@@ -316,13 +263,12 @@ async def test_the_kernel_sends_what_needs_no_hashing(
 
 @pytest_twisted.ensureDeferred
 async def test_a_reader_that_stops_holds_no_thread(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, copied: list[int]
+    served: Served, tmp_path: Path, copied: list[int]
 ) -> None:
     """The server has one: while the first reader reads nothing, the second is served."""
-    root, client, factory = served
-    with open(root / "large", "wb") as file:
+    with open(served.root / "large", "wb") as file:
         file.truncate(4 * LARGE)
-    slow = await connect(url_of(factory), reactor=reactor, limit_rate=1e12)
+    slow = await served.connect(limit_rate=1e12)
     stopped: Deferred[None] = Deferred()
 
     def stop(moved: Any) -> None:
@@ -332,7 +278,7 @@ async def test_a_reader_that_stops_holds_no_thread(
 
     waiting = slow.get("large", tmp_path / "large", progress=stop)
     await stopped
-    await client.get("file", tmp_path / "got")
+    await served.client.get("file", tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == CONTENT
     assert not waiting.called
     assert sum(copied) > len(CONTENT)
@@ -344,11 +290,10 @@ async def test_a_reader_that_stops_holds_no_thread(
 
 @pytest_twisted.ensureDeferred
 async def test_a_message_waits_for_the_frames_that_are_read_and_no_longer(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, client, _ = served
     (tmp_path / "local").write_bytes(CONTENT)
     listing: list[Deferred[Any]] = []
     asked = threading.Event()
@@ -360,7 +305,7 @@ async def test_a_message_waits_for_the_frames_that_are_read_and_no_longer(
         end_soon(self)
 
     def ask() -> None:
-        listing.append(client.list())
+        listing.append(served.client.list())
 
     def slowly(self: SocketFrames, pieces: Any) -> None:
         write(self, pieces)
@@ -371,14 +316,9 @@ async def test_a_message_waits_for_the_frames_that_are_read_and_no_longer(
 
     monkeypatch.setattr(SocketFrames, "end_soon", noted)
     monkeypatch.setattr(SocketFrames, "write", slowly)
-    await client.put(tmp_path / "local", "back")
+    await served.client.put(tmp_path / "local", "back")
     assert turns.count(turns[0]) <= 3  # the frame under way, and two that had been read
     assert await listing[0]
-
-
-async def _fails(work: Deferred[Any], kind: type[Exception]) -> None:
-    with pytest.raises(kind):
-        await work
 
 
 def _amid(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[int]:
@@ -409,48 +349,43 @@ def _amid(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[in
 @pytest.mark.parametrize("known", [False, True], ids=["hashed", "known"])
 @pytest_twisted.ensureDeferred
 async def test_a_file_that_shrinks_is_called_off_and_the_connection_goes_on(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     known: bool,
 ) -> None:
-    root, client, _ = served
     if known:
         monkeypatch.setattr(digests, "_SETTLED", -(10**10))
-        await client.get("file", tmp_path / "first")
+        await served.client.get("file", tmp_path / "first")
     with monkeypatch.context() as patched:
-        sizes = _amid(patched, lambda: os.truncate(root / "file", len(CONTENT) // 2 + 5))
-        await _fails(client.get("file", tmp_path / "got"), SourceChanged)
+        sizes = _amid(patched, lambda: os.truncate(served.root / "file", len(CONTENT) // 2 + 5))
+        await fails(served.client.get("file", tmp_path / "got"), SourceChanged)
     assert sum(sizes) > len(CONTENT) // 4
-    assert (await client.get("file", tmp_path / "got")).size == len(CONTENT) // 2 + 5
+    assert (await served.client.get("file", tmp_path / "got")).size == len(CONTENT) // 2 + 5
 
 
 @pytest.mark.parametrize("end", ["abortConnection", "loseConnection"])
 @pytest_twisted.ensureDeferred
 async def test_a_connection_that_ends_amid_a_body_is_carried_on(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     end: str,
 ) -> None:
-    _, client, factory = served
-    url = url_of(factory)
     with monkeypatch.context() as patched:
-        _amid(patched, lambda: reactor.callFromThread(getattr(client.protocol.transport, end)))
-        await _fails(client.get("file", tmp_path / "got"), FileTransferError)
-    again = await connect(url, reactor=reactor)
-    await again.get("file", tmp_path / "got")
-    await again.close()
-    assert (tmp_path / "got").read_bytes() == CONTENT
+        _amid(
+            patched, lambda: reactor.callFromThread(getattr(served.client.protocol.transport, end))
+        )
+        await fails(served.client.get("file", tmp_path / "got"), FileTransferError)
+    await served.is_got(tmp_path / "got")
 
 
 @pytest_twisted.ensureDeferred
 async def test_an_upload_that_is_cancelled_stops_soon_and_the_connection_goes_on(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root, client, _ = served
     (tmp_path / "local").write_bytes(CONTENT)
     running: list[Deferred[Any]] = []
     called_off = threading.Event()
@@ -465,62 +400,54 @@ async def test_an_upload_that_is_cancelled_stops_soon_and_the_connection_goes_on
 
     with monkeypatch.context() as patched:
         sizes = _amid(patched, call_off)
-        running.append(client.put(tmp_path / "local", "back"))
-        await _fails(running[0], CancelledError)
-        await client.list()
+        running.append(served.client.put(tmp_path / "local", "back"))
+        await fails(running[0], CancelledError)
+        await served.client.list()
     assert sum(sizes) < len(CONTENT) // 2
-    assert not (root / "back").exists()
-    await client.put(tmp_path / "local", "again")
-    assert (root / "again").read_bytes() == CONTENT
+    assert not (served.root / "back").exists()
+    await served.client.put(tmp_path / "local", "again")
+    assert (served.root / "again").read_bytes() == CONTENT
 
 
 @pytest_twisted.ensureDeferred
-async def test_several_at_once_and_messages_between_them(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path
-) -> None:
-    root, client, _ = served
+async def test_several_at_once_and_messages_between_them(served: Served, tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(CONTENT)
-    transfers: list[Deferred[Any]] = [client.get("file", tmp_path / f"{n}") for n in range(3)]
-    transfers += [client.put(tmp_path / "local", f"{n}") for n in range(3)]
-    await gatherResults([*transfers, *(client.list() for _ in range(40))], consumeErrors=True)
+    transfers: list[Deferred[Any]] = [
+        served.client.get("file", tmp_path / f"{n}") for n in range(3)
+    ]
+    transfers += [served.client.put(tmp_path / "local", f"{n}") for n in range(3)]
+    await served.asked_meanwhile(transfers)
     for each in range(3):
         assert (tmp_path / f"{each}").read_bytes() == CONTENT
-        assert (root / f"{each}").read_bytes() == CONTENT
+        assert (served.root / f"{each}").read_bytes() == CONTENT
 
 
 @pytest_twisted.ensureDeferred
-async def test_where_it_is_not_taken(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, copied: list[int]
-) -> None:
+async def test_where_it_is_not_taken(served: Served, tmp_path: Path, copied: list[int]) -> None:
     """What is small, limited in its rate, or no file of the system's."""
-    root, client, factory = served
     small = sendfile.WORTHWHILE - 1
     (tmp_path / "small").write_bytes(CONTENT[:small])
-    await client.put(tmp_path / "small", "small")
-    limited = await connect(url_of(factory), reactor=reactor, limit_rate=1e12)
+    await served.client.put(tmp_path / "small", "small")
+    limited = await served.connect(limit_rate=1e12)
     (tmp_path / "local").write_bytes(CONTENT)
     await limited.put(tmp_path / "local", "limited")
     await limited.close()
-    await client.send(MemoryStore({b"a": CONTENT}), "a", "memory")
+    await served.client.send(MemoryStore({b"a": CONTENT}), "a", "memory")
     assert not copied
-    assert (root / "small").read_bytes() == CONTENT[:small]
-    assert (root / "limited").read_bytes() == (root / "memory").read_bytes() == CONTENT
+    assert (served.root / "small").read_bytes() == CONTENT[:small]
+    assert (
+        (served.root / "limited").read_bytes() == (served.root / "memory").read_bytes() == CONTENT
+    )
 
 
 @pytest_twisted.ensureDeferred
 async def test_without_a_descriptor_for_it(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, client, _ = served
-
-    def none_left(self: SocketFrames, transport: Any) -> None:
-        raise OSError(errno.EMFILE, "too many open files")
-
-    monkeypatch.setattr(SocketFrames, "__init__", none_left)
-    await client.get("file", tmp_path / "got")
-    assert (tmp_path / "got").read_bytes() == CONTENT
+    monkeypatch.setattr(SocketFrames, "__init__", no_descriptor)
+    await served.is_got(tmp_path / "got")
 
 
 def test_it_is_for_plain_sockets_and_files_only(tmp_path: Path) -> None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet import reactor as installed
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 
-from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, connect
+from sockets.serving import CONTENT, Ends, Plain, Served, fails, no_descriptor, reactor
+from twisted_ft import MemoryStore
 from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.partial import PartialFile
 from twisted_ft.transfer.producers import PIECE
@@ -30,27 +27,6 @@ from twisted_ft.transfer.relay import relay
 from twisted_ft.wire.frames import DATA, MESSAGE, header
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
-reactor: Any = installed
-CONTENT = os.urandom(1 << 20) * 40
-
-
-class Plain:
-    """A transport, as far as a range looks at it."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def fileno(self) -> int:
-        return self._end.fileno()
-
-
-@pytest.fixture
-def ends() -> Any:
-    """Two connected sockets; the second doesn't block, as a reactor's."""
-    one, other = socket.socketpair()
-    other.setblocking(False)
-    with one, other:
-        yield one, other
 
 
 def body(end: socket.socket, left: int, to_come: int | None = None) -> SocketBody:
@@ -68,7 +44,7 @@ def taken(waiting: SocketBody) -> bytes:
     return got
 
 
-def test_a_body_is_read_to_its_end_and_no_further(ends: Any) -> None:
+def test_a_body_is_read_to_its_end_and_no_further(ends: Ends) -> None:
     one, other = ends
     one.sendall(b"0123456789")
     waiting = body(other, 7)
@@ -77,7 +53,7 @@ def test_a_body_is_read_to_its_end_and_no_further(ends: Any) -> None:
     assert other.recv(10) == b"789"
 
 
-def test_it_goes_on_from_frame_to_frame(ends: Any) -> None:
+def test_it_goes_on_from_frame_to_frame(ends: Ends) -> None:
     one, other = ends
     one.sendall(b"rest" + header(DATA, 6) + b"second" + header(DATA, 1) + b"3" + b"no more")
     waiting = body(other, 4, to_come=11)
@@ -86,7 +62,7 @@ def test_it_goes_on_from_frame_to_frame(ends: Any) -> None:
     assert other.recv(10) == b"no more"
 
 
-def test_frames_of_every_size(ends: Any) -> None:
+def test_frames_of_every_size(ends: Ends) -> None:
     """Whatever falls together: the ends of buffers, of frames and of what has arrived."""
     one, other = ends
     content = random.Random(7).randbytes(300_000)
@@ -123,7 +99,7 @@ def test_frames_of_every_size(ends: Any) -> None:
     ],
     ids=["a message", "more than the body", "an empty frame", "no frame", "half a header"],
 )
-def test_what_else_follows_is_handed_back(ends: Any, follows: bytes) -> None:
+def test_what_else_follows_is_handed_back(ends: Ends, follows: bytes) -> None:
     one, other = ends
     one.sendall(b"data" + follows)
     waiting = body(other, 4, to_come=11)
@@ -131,14 +107,14 @@ def test_what_else_follows_is_handed_back(ends: Any, follows: bytes) -> None:
     assert (waiting.left, bytes(waiting.header)) == (0, follows)
 
 
-def test_a_body_that_is_over_takes_no_header(ends: Any) -> None:
+def test_a_body_that_is_over_takes_no_header(ends: Ends) -> None:
     one, other = ends
     one.sendall(b"data" + header(MESSAGE, 5))
     assert taken(body(other, 4)) == b"data"
     assert other.recv(10) == header(MESSAGE, 5)
 
 
-def test_it_waits_for_what_comes_soon(ends: Any) -> None:
+def test_it_waits_for_what_comes_soon(ends: Ends) -> None:
     one, other = ends
     content = os.urandom(3 << 20)
     sender = threading.Thread(target=one.sendall, args=(content,))
@@ -152,13 +128,13 @@ def test_it_waits_for_what_comes_soon(ends: Any) -> None:
     assert got == content
 
 
-def test_it_gives_up_in_a_lull(ends: Any) -> None:
+def test_it_gives_up_in_a_lull(ends: Ends) -> None:
     one, other = ends
     one.sendall(b"some")
     assert taken(body(other, 1 << 20)) == b"some"
 
 
-def test_the_end_of_the_connection_is_left_to_the_transport(ends: Any) -> None:
+def test_the_end_of_the_connection_is_left_to_the_transport(ends: Ends) -> None:
     one, other = ends
     one.sendall(b"last words")
     one.close()
@@ -166,7 +142,7 @@ def test_the_end_of_the_connection_is_left_to_the_transport(ends: Any) -> None:
     assert other.recv(10) == b""
 
 
-def test_it_outlives_its_transport(ends: Any) -> None:
+def test_it_outlives_its_transport(ends: Ends) -> None:
     one, other = ends
     waiting = body(other, 1 << 20)
     other.close()
@@ -174,7 +150,7 @@ def test_it_outlives_its_transport(ends: Any) -> None:
     assert taken(waiting) == b"still"
 
 
-def test_what_a_relay_holds_unwritten_is_bounded(ends: Any) -> None:
+def test_what_a_relay_holds_unwritten_is_bounded(ends: Ends) -> None:
     """So a kill loses little: one buffer is filled while the other is written, and there is no
     third, however many times they are filled.
     """
@@ -204,7 +180,7 @@ def test_what_a_relay_holds_unwritten_is_bounded(ends: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5000])
-def test_a_short_body_needs_short_buffers(ends: Any, size: int) -> None:
+def test_a_short_body_needs_short_buffers(ends: Ends, size: int) -> None:
     one, other = ends
     one.sendall(bytes(size))
     waiting = body(other, size)
@@ -219,7 +195,7 @@ def test_a_short_body_needs_short_buffers(ends: Any, size: int) -> None:
     assert set(buffers) == {size}
 
 
-def test_a_relay_says_what_writing_failed_with(ends: Any) -> None:
+def test_a_relay_says_what_writing_failed_with(ends: Ends) -> None:
     def full(pieces: Any) -> None:
         raise NoSpace("the disk is full")
 
@@ -231,7 +207,7 @@ def test_a_relay_says_what_writing_failed_with(ends: Any) -> None:
     waiting.close()
 
 
-def test_a_relay_says_what_hashing_failed_with(ends: Any) -> None:
+def test_a_relay_says_what_hashing_failed_with(ends: Ends) -> None:
     def broken(piece: Any) -> None:
         raise RuntimeError("no digest")
 
@@ -242,20 +218,6 @@ def test_a_relay_says_what_hashing_failed_with(ends: Any) -> None:
         relay(waiting.fill, BUFFER, broken, lambda pieces: None)
     waiting.close()
     assert not [each for each in threading.enumerate() if each.name == "ft-relay"]
-
-
-@pytest_twisted.async_yield_fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Client, FileTransferFactory]]:
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "file").write_bytes(CONTENT)
-    factory = FileTransferFactory(LocalStore(root), writable=True)
-    port = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
-    client = await connect(f"ft://127.0.0.1:{port.getHost().port}", reactor=reactor)
-    yield root, client, factory
-    await client.close()
-    factory.disconnect()
-    await port.stopListening()
 
 
 @pytest.fixture
@@ -278,54 +240,45 @@ def received(bodies: list[SocketBody]) -> int:
 
 @pytest_twisted.ensureDeferred
 async def test_most_of_a_body_comes_this_way(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, bodies: list[SocketBody]
+    served: Served, tmp_path: Path, bodies: list[SocketBody]
 ) -> None:
-    root, client, _ = served
-    await client.get("file", tmp_path / "got")
+    await served.client.get("file", tmp_path / "got")
     downloaded = received(bodies)
     assert downloaded > len(CONTENT) // 2
-    await client.put(tmp_path / "got", "back")
+    await served.client.put(tmp_path / "got", "back")
     assert received(bodies) - downloaded > len(CONTENT) // 2
-    assert (tmp_path / "got").read_bytes() == (root / "back").read_bytes() == CONTENT
+    assert (tmp_path / "got").read_bytes() == (served.root / "back").read_bytes() == CONTENT
     assert any(each.received > 2 * PIECE for each in bodies)  # more than a frame
 
 
 @pytest_twisted.ensureDeferred
 async def test_into_a_store_that_keeps_what_it_is_given(
-    served: tuple[Path, Client, FileTransferFactory], bodies: list[SocketBody]
+    served: Served, bodies: list[SocketBody]
 ) -> None:
     """The buffer is used again for the next piece: what was written must be a copy."""
-    _, client, _ = served
     store = MemoryStore()
-    await client.fetch("file", store, "file")
+    await served.client.fetch("file", store, "file")
     assert received(bodies)
     assert store.files[b"file"].content == CONTENT
 
 
 @pytest_twisted.ensureDeferred
-async def test_several_at_once_and_messages_between_them(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path
-) -> None:
-    _, client, _ = served
-    transfers: list[Deferred[Any]] = [client.get("file", tmp_path / f"{n}") for n in range(3)]
-    await gatherResults([*transfers, *(client.list() for _ in range(40))], consumeErrors=True)
+async def test_several_at_once_and_messages_between_them(served: Served, tmp_path: Path) -> None:
+    transfers: list[Deferred[Any]] = [
+        served.client.get("file", tmp_path / f"{n}") for n in range(3)
+    ]
+    await served.asked_meanwhile(transfers)
     for each in range(3):
         assert (tmp_path / f"{each}").read_bytes() == CONTENT
 
 
-async def _fails(work: Deferred[Any], kind: type[Exception]) -> None:
-    with pytest.raises(kind):
-        await work
-
-
 @pytest_twisted.ensureDeferred
 async def test_a_full_disk_is_said_and_the_connection_goes_on(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     bodies: list[SocketBody],
 ) -> None:
-    _, client, _ = served
     real = PartialFile.write
 
     def full(self: PartialFile, pieces: Any) -> None:
@@ -335,21 +288,19 @@ async def test_a_full_disk_is_said_and_the_connection_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(PartialFile, "write", full)
-        await _fails(client.get("file", tmp_path / "got"), NoSpace)
-    again = await client.get("file", tmp_path / "got")
+        await fails(served.client.get("file", tmp_path / "got"), NoSpace)
+    again = await served.client.get("file", tmp_path / "got")
     assert again.resumed_from > 0
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_connection_that_ends_meanwhile_is_carried_on(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, client, factory = served
-    (server,) = factory.connections
-    port = server.transport.getHost().port
+    server = served.connection
     real = SocketBody.fill
     taken = 0
 
@@ -362,42 +313,26 @@ async def test_a_connection_that_ends_meanwhile_is_carried_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(SocketBody, "fill", cut)
-        await _fails(client.get("file", tmp_path / "got"), FileTransferError)
-    again = await connect(f"ft://127.0.0.1:{port}", reactor=reactor)
-    delivery = await again.get("file", tmp_path / "got")
-    await again.close()
-    assert delivery.resumed_from > 0
-    assert (tmp_path / "got").read_bytes() == CONTENT
+        await fails(served.client.get("file", tmp_path / "got"), FileTransferError)
+    assert (await served.is_got(tmp_path / "got")).resumed_from > 0
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_limited_download_is_counted_piece_by_piece(
-    served: tuple[Path, Client, FileTransferFactory], tmp_path: Path, bodies: list[SocketBody]
+    served: Served, tmp_path: Path, bodies: list[SocketBody]
 ) -> None:
-    _, _, factory = served
-    (server,) = factory.connections
-    place = f"ft://127.0.0.1:{server.transport.getHost().port}"
-    limited = await connect(place, reactor=reactor, limit_rate=1e9)
-    await limited.get("file", tmp_path / "got")
-    await limited.close()
+    await served.is_got(tmp_path / "got", limit_rate=1e9)
     assert not received(bodies)
-    assert (tmp_path / "got").read_bytes() == CONTENT
 
 
 @pytest_twisted.ensureDeferred
 async def test_without_a_descriptor_for_it(
-    served: tuple[Path, Client, FileTransferFactory],
+    served: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, client, _ = served
-
-    def none_left(self: SocketBody, transport: Any, left: int) -> None:
-        raise OSError(errno.EMFILE, "too many open files")
-
-    monkeypatch.setattr(SocketBody, "__init__", none_left)
-    await client.get("file", tmp_path / "got")
-    assert (tmp_path / "got").read_bytes() == CONTENT
+    monkeypatch.setattr(SocketBody, "__init__", no_descriptor)
+    await served.is_got(tmp_path / "got")
 
 
 def test_it_is_for_plain_sockets_only() -> None:
