@@ -509,3 +509,32 @@ def test_after_the_end() -> None:
         pair.c(Get(1, b"a"))
     with pytest.raises(ProtocolError):
         pair.server.say(Working())
+
+
+# -- what is taken off the stream by other means -------------------------------------------
+
+
+def test_a_message_that_comes_another_way_has_its_place_all_the_same() -> None:
+    pair = Pair()
+    said = pair.client.say(Get(pair.client.open(), b"a")) + pair.client.say(Get(3, b"b"))
+    first = len(said) // 2
+    assert list(pair.server.receive(said[: first - 1])) == []
+    assert pair.server.amid_message
+    assert pair.server.let_go_of_message() == said[: first - 1]
+    assert not pair.server.amid_message
+    assert pair.server.state_of(1) is State.ENDED, "not heard yet"
+    assert pair.server.hear(Get(1, b"a"))
+    assert pair.server.state_of(1) is State.ASKED
+    assert list(pair.server.receive(said[first:])) == [Get(3, b"b")]
+    assert pair.s(Offer(1, FILE), Offer(3, FILE)) == [Offer(1, FILE), Offer(3, FILE)]
+
+
+def test_a_message_that_comes_another_way_and_has_no_place() -> None:
+    pair = Pair()
+    asked_for(pair, 1)
+    with pytest.raises(ProtocolError, match="out of place"):
+        pair.server.hear(Get(1, b"again"))
+    pair.c(Refuse(1, "cancelled", ""))
+    assert not pair.server.hear(Refuse(1, "cancelled", "")), "it crossed the end"
+    with pytest.raises(ProtocolError, match="is over"):
+        pair.server.hear(Get(1, b"again"))

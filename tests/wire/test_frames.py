@@ -18,6 +18,7 @@ from twisted_ft.wire.frames import (
     decode,
     encode,
     header,
+    message_length,
 )
 from twisted_ft.wire.messages import (
     Abort,
@@ -253,6 +254,47 @@ def test_the_longest_data_frame() -> None:
 def test_data_without_data(cut: Cut) -> None:
     with pytest.raises(ProtocolError, match="without data"):
         heard(FrameReader(), cut(MAGIC + header(DATA, 0)))
+
+
+# -- what is taken off the stream by other means ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("begun", "length"),
+    [
+        (header(MESSAGE, 5), 5),
+        (header(MESSAGE, 0x010203) + b"and more", 0x010203),
+        (header(MESSAGE, 0x010203)[:3], 0),
+        (header(MESSAGE, 0), 0),
+        (header(DATA, 5), 0),
+        (header(3, 5), 0),
+        (b"", 0),
+    ],
+)
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_length_of_a_message(begun: bytes, length: int, kind: Callable[[bytes], bytes]) -> None:
+    assert message_length(kind(begun)) == length
+
+
+def test_what_has_come_of_a_message_is_let_go() -> None:
+    """However much that is; what is received next begins a frame."""
+    first, second = encode(Get(1, b"first")), encode(Get(3, b"second"))
+    for length in range(HEADER_SIZE + 1, len(first)):
+        reader = FrameReader()
+        assert heard(reader, [MAGIC + first[:length]]) == []
+        assert reader.amid_message
+        assert reader.let_go() == first[:length]
+        assert not reader.amid_message
+        assert heard(reader, [second]) == [Get(3, b"second")]
+        assert reader.let_go() == b""
+
+
+def test_what_was_let_go_can_be_given_back() -> None:
+    reader = FrameReader()
+    message = encode(Get(1, b"a"))
+    heard(reader, [MAGIC + message[:-1]])
+    begun = reader.let_go()
+    assert heard(reader, [begun, message[-1:] + header(DATA, 2) + b"ab"]) == [Get(1, b"a"), b"ab"]
 
 
 HTTP = b"GET / HTTP/1.1\r\nHost: example\r\n\r\n"
