@@ -28,7 +28,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.tree_receiving import HIGH_WATER
-from twisted_ft.transfer.tree_sending import WINDOW, WINDOW_SIZE
+from twisted_ft.transfer.tree_sending import LOADS_AHEAD, WINDOW, WINDOW_SIZE
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.frames import encode
@@ -101,6 +101,29 @@ def test_bytes_without_receipts(tmp_path: Path) -> None:
     peer.say(all_of(parcels()[1], Outcome.DONE))
     two.network.settle()
     assert len(parcels()) == 2 + WINDOW_SIZE // 900_000
+
+
+def test_loads_that_are_filled_and_not_said() -> None:
+    """However long there are no Receipts, no more of the tree is in memory."""
+    size = 900_000  # one of them fills a parcel
+    store = WatchedStore(MemoryStore({b"%02d" % each: bytes(size) for each in range(40)}))
+    network = MemoryNetwork()
+    peer = network.scripted_client(FileTransferFactory(store, runtime=network.runtime))
+    peer.hello()
+    peer.say(Fetch(1, b"", 1 << 20, False, False, False))
+    network.settle()
+
+    def parcels() -> list[Parcel]:
+        return [each for each in peer.messages if isinstance(each, Parcel)]
+
+    peer.say(all_of(parcels()[0], Outcome.DONE))
+    for receipted in range(1, 10):
+        network.settle()
+        said = len(parcels()) - 1
+        assert said == WINDOW_SIZE // size + receipted - 1
+        # one waits to be said next, and one file has been read that had no room in the last load
+        assert store.calls.count("source") == said + 1 + LOADS_AHEAD + 1
+        peer.say(all_of(parcels()[receipted], Outcome.DONE))
 
 
 @pytest.mark.parametrize(("exchanges", "most"), [(64, WINDOW), (5, 5), (1, 1)])

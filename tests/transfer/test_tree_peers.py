@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from planting import LARGE, result_of
-from saying import BAD_NAMES, ROOT, W, described, folder, whole
+from saying import BAD_NAMES, ROOT, D, F, N, W, described, folder, whole
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from twisted_ft import Delivery, connect
@@ -40,8 +40,9 @@ class Fetching:
     def __init__(self, place: Path, **options: Any) -> None:
         self.place = place
         self.network = MemoryNetwork()
+        self.disk = self.network.threads()
         endpoint, self.peer = self.network.scripted_server()
-        connected = connect(endpoint, runtime=self.network.runtime)
+        connected = connect(endpoint, runtime=self.disk.runtime)
         self.network.settle()
         self.peer.welcome()
         self.client = self.network.run(connected)
@@ -229,3 +230,53 @@ def test_the_same_things_again_and_again(fetching: Fetching) -> None:
     fetching.say(End(1, 1))
     assert fetching.done.called
     assert sorted(each.name for each in fetching.place.rglob("*")) == ["a", "b", "f"]
+
+
+@pytest.mark.parametrize("options", [{}, {"exclude": ("nothing",)}], ids=["all", "chosen"])
+def test_each_hears_of_its_own_failures(tmp_path: Path, options: dict[str, Any]) -> None:
+    """What parcels have brought, and folders that are complete, are unpacked together."""
+    fetching = Fetching(tmp_path / "t", **options)
+    fetching.parcel(ROOT)
+    names = [b"f", b"g", b"h"]
+    fetching.parcel(*map(folder, names), *(Part(each, (whole(b"a"),)) for each in names))
+    bad = Whole(b"bad", 0, 0o644, b"hello", bytes(32))
+    fetching.disk.held = True
+    fetching.say(Parcel(6, 1, b"", (Part(b"", tuple(Settled(each, 5, 0o700) for each in names)),)))
+    fetching.say(Parcel(8, 1, b"", (Part(b"", (whole(b"good"), bad)), Part(b"g", (bad,)))))
+    fetching.say(Parcel(10, 1, b"", (Part(b"", (whole(b"better"), bad)),)))
+    fetching.disk.held = False
+    while not any(
+        isinstance(each, Receipts) and each.exchange == 6 for each in fetching.peer.messages
+    ):
+        assert fetching.network.step()
+    for each in ("f", "h"):
+        (fetching.place / each / "a").unlink()
+        (fetching.place / each).rmdir()
+    fetching.network.settle()
+    fetching.say(End(1, 1))
+    answers = {each.exchange: each for each in fetching.peer.messages if isinstance(each, Receipts)}
+    assert [answers[6].outcomes, answers[8].outcomes, answers[10].outcomes] == [
+        N * 3,
+        D + F + F,
+        D + F,
+    ]
+    assert [
+        [each.text.split(":")[0] for each in answers[number].failures] for number in (8, 10)
+    ] == [
+        ["bad", "g/bad"],
+        ["bad"],
+    ]
+    failed = [(each.path, each.error) for each in fetching.results if each.error is not None]
+    for path, error in failed:
+        named = os.path.relpath(path, fetching.place)
+        assert error.text.startswith(f"{named}:")
+        assert error.code == ("corrupt" if "bad" in named else "not-found")
+    assert sorted(os.path.relpath(path, fetching.place) for path, _ in failed) == [
+        "bad",
+        "bad",
+        "f",
+        "g/bad",
+        "h",
+    ]
+    assert (fetching.place / "g").stat().st_mode & 0o777 == 0o700
+    assert fetching.done.called
