@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Sequence
 from threading import Thread
 from typing import Any
 
 import pytest
-from blake3 import blake3
 
-from sockets.serving import Ends, Plain
+from sockets.serving import Ends, Plain, parcel_of
 from twisted_ft.transfer import recvmessages
 from twisted_ft.transfer.recvfile import HAS_RECVFILE
 from twisted_ft.transfer.recvmessages import SocketMessages
 from twisted_ft.wire.frames import DATA, HEADER_SIZE, MESSAGE, encode, header
-from twisted_ft.wire.messages import Get, Message, Parcel, Part, Whole
+from twisted_ft.wire.messages import Get, Message
 
 pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or poll here")
 LIMIT = 1 << 12
 """Bytes in a message, for those that are read here."""
 NEVER: Any = "no time in which something may come"
 """As a lull: poll(2) doesn't take it, so waiting fails."""
-
-
-def parcel_of(number: int, size: int, name: bytes = b"") -> Parcel:
-    """A parcel with one file."""
-    content = os.urandom(size)
-    item = Whole(name or b"%d" % number, 0, 0o644, content, blake3(content).digest())
-    return Parcel(number, 0, b"", (Part(b"", (item,)),))
 
 
 def reading(end: socket.socket, begun: bytes = b"") -> SocketMessages:

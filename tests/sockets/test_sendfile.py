@@ -15,6 +15,7 @@ import pytest_twisted
 from twisted.internet import tcp
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
+from twisted.internet.threads import blockingCallFromThread
 
 from sockets.serving import CONTENT, Ends, Plain, Served, fails, no_descriptor, reactor
 from twisted_ft import LocalStore, MemoryStore
@@ -318,6 +319,50 @@ async def test_a_message_waits_for_the_frames_that_are_read_and_no_longer(
     monkeypatch.setattr(SocketFrames, "write", slowly)
     await served.client.put(tmp_path / "local", "back")
     assert turns.count(turns[0]) <= 3  # the frame under way, and two that had been read
+    assert await listing[0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_waits_to_write_a_parcel_lets_the_thread_go_on_and_a_message_does_not(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sendfile, "_LULL", 60_000)
+    monkeypatch.setattr(sendfile, "_TURN", 600)
+    (tmp_path / "local").write_bytes(CONTENT)
+    protocol = served.client.protocol
+    waiting: list[Deferred[None]] = []
+    listing: list[Deferred[Any]] = []
+    turns: list[SocketFrames] = []
+    ended: list[SocketFrames] = []
+    found: list[tuple[bool, int]] = []
+    write, end_soon = SocketFrames.write, SocketFrames.end_soon
+
+    def noted(self: SocketFrames) -> None:
+        ended.append(self)
+        end_soon(self)
+
+    def wait_to_write() -> None:
+        waiting.append(protocol.writable())
+
+    def ask() -> None:
+        found.append((waiting[0].called, len(ended)))
+        listing.append(served.client.list())
+        found.append((waiting[0].called, len(ended)))
+
+    def written(self: SocketFrames, pieces: Any) -> None:
+        turns.append(self)
+        if len(turns) == 1:
+            blockingCallFromThread(reactor, wait_to_write)
+        if len(turns) == 3:
+            blockingCallFromThread(reactor, ask)
+        write(self, pieces)
+
+    monkeypatch.setattr(SocketFrames, "end_soon", noted)
+    monkeypatch.setattr(SocketFrames, "write", written)
+    await served.client.put(tmp_path / "local", "back")
+    assert turns[0] is turns[2]
+    assert found == [(False, 0), (False, 1)]
+    await waiting[0]
     assert await listing[0]
 
 
