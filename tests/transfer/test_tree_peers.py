@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 from planting import LARGE, result_of
 from saying import BAD_NAMES, ROOT, D, F, N, W, described, folder, whole
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import LogLevel, capturedLogs
 
 from twisted_ft import Delivery, connect
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import ConnectionFailed, FileTransferError
 from twisted_ft.testing import MemoryNetwork
+from twisted_ft.trees.deliveries import LARGE_AT_ONCE
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import (
     Abort,
@@ -280,3 +283,17 @@ def test_each_hears_of_its_own_failures(tmp_path: Path, options: dict[str, Any])
     ]
     assert (fetching.place / "g").stat().st_mode & 0o777 == 0o700
     assert fetching.done.called
+
+
+def test_a_connection_that_ends_while_receipts_wait(fetching: Fetching) -> None:
+    """They wait for large files, which fail with it; and then nobody hears of them."""
+    items = tuple(described(b"%d" % each, LARGE) for each in range(LARGE_AT_ONCE + 1))
+    fetching.say(Parcel(4, 1, b"", (Part(b"", items),)))
+    assert len(fetching.asked()) == LARGE_AT_ONCE
+    with capturedLogs() as events:
+        fetching.network.cut()
+        fetching.network.settle()
+        gc.collect()  # what nobody handled is logged then
+    assert [event for event in events if event["log_level"] is LogLevel.critical] == []
+    with pytest.raises(ConnectionFailed):
+        result_of(fetching.done)

@@ -247,6 +247,8 @@ class FileTransferProtocol(TwistedProtocol):
         """
         known = self._participants.pop(exchange, None)
         left = known if isinstance(known, Nobody) else Nobody()
+        if left.over.called:  # the connection is ending, and it has heard so
+            return left.over
         if self._ending is not None or self.conversation.state_of(exchange) is State.ENDED:
             left.over.callback(None)
         else:
