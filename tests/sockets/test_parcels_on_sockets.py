@@ -18,8 +18,9 @@ from planting import (
     numbered,
     statuses,
     tree,
+    with_status,
 )
-from saying import ROOT
+from saying import ROOT, described
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from sockets.serving import (
@@ -50,8 +51,11 @@ from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS, Deliveries
 from twisted_ft.wire.conversation import DEFAULT_LIMITS, Conversation, Side
 from twisted_ft.wire.frames import MESSAGE, encode, header
 from twisted_ft.wire.messages import (
+    Abort,
+    End,
     Failing,
     Fetch,
+    Get,
     Message,
     Opening,
     Outcome,
@@ -304,6 +308,37 @@ async def fetching(tmp_path: Path) -> AsyncIterator[Fetching]:
         yield begun
         await client.close()
         begun.done.addErrback(lambda _: None)
+
+
+LARGE_ONES = Parcel(
+    4, 1, b"", (Part(b"", tuple(described(b"l%d" % n, LARGE) for n in range(LARGE_AT_ONCE + 8))),)
+)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+@pytest.mark.usefixtures("patient")
+@pytest_twisted.ensureDeferred
+async def test_what_receipts_wait_for_is_read(
+    fetching: Fetching, taken: Taken, apart: bool
+) -> None:
+    """They wait for large files, of which the answers come behind parcels."""
+    peer = fetching.peer
+    if apart:
+        peer.say(LARGE_ONES)
+        await until(lambda: len(peer.answers(Get)) == LARGE_AT_ONCE)
+    numbers = [2 * each for each in range(3, 9)]
+    parcels = [parcel_of(each, LONG, fetch=1) for each in numbers]
+    peer.say_at_once(*([] if apart else [LARGE_ONES]), *parcels)
+    await until(lambda: len(peer.answers(Get)) == LARGE_AT_ONCE)
+    peer.say(*(Abort(each.exchange, "not-found", "gone") for each in peer.answers(Get)))
+    await until(lambda: len(peer.answers(Get)) == LARGE_AT_ONCE + 8)
+    rest = peer.answers(Get)[LARGE_AT_ONCE:]
+    peer.say(*(Abort(each.exchange, "not-found", "gone") for each in rest))
+    await until(lambda: all(map(fetching.receipted, numbers)))
+    peer.say(End(1, 0))
+    results = await fetching.done
+    assert len(with_status(results, "failed")) == LARGE_AT_ONCE + 8
+    assert len(with_status(results, "done")) == len(numbers)
 
 
 @pytest.mark.usefixtures("patient")

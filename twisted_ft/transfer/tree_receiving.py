@@ -149,7 +149,7 @@ class TreeReceiving:
     @property
     def may_be_offered(self) -> bool:
         """See ParcelTaker."""
-        return self._limit is None and not self._waiting and len(self._unanswered) < AHEAD
+        return self._limit is None and not self._waiting and not self._unanswered
 
     def messages_offered(self, waiting: SocketMessages) -> None:
         """See ParcelTaker."""
@@ -202,7 +202,12 @@ class TreeReceiving:
         try:
             await self._protocol.work.in_thread(self._unpack_from, waiting)
         finally:
-            self._on_socket = None
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Have the reactor read the socket, where it was offered."""
+        waiting, self._on_socket = self._on_socket, None
+        if waiting is not None:
             self._protocol.reading.messages_returned(waiting)
 
     def _unpack_from(self, waiting: SocketMessages) -> None:
@@ -247,8 +252,12 @@ class TreeReceiving:
         answered.callback(None)
 
     async def _answered(self) -> None:
-        """Wait until the Receipts of all that is unpacked are said."""
+        """Wait until the Receipts of all that is unpacked are said.
+
+        They may wait for something that is to be read, so nobody keeps the socket meanwhile.
+        """
         if self._answering is not None:
+            self._give_back()
             await self._answering
 
     async def _answer_group(self, group: _Group) -> None:
