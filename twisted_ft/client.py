@@ -221,6 +221,7 @@ class Client:
                 await asking.ask(path, manner)
             finally:
                 del self._trees[asking.number]
+                receiving.no_more()
 
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""

@@ -341,6 +341,45 @@ async def test_what_receipts_wait_for_is_read(
     assert len(with_status(results, "done")) == len(numbers)
 
 
+@pytest.mark.parametrize("called_off", [False, True], ids=["after its end", "called off"])
+@pytest.mark.usefixtures("patient")
+@pytest_twisted.ensureDeferred
+async def test_parcels_that_nobody_asks_for_any_more(
+    fetching: Fetching, taken: Taken, called_off: bool
+) -> None:
+    """They are refused, whoever reads them."""
+    peer = fetching.peer
+    if called_off:
+        await fetching.deliveries.close()
+        await until(lambda: peer.answers(Refuse))
+    else:
+        peer.say(End(1, 0))
+        await fetching.done
+    numbers = [4, 6, 8]
+    peer.say_at_once(*(parcel_of(each, LONG, fetch=1) for each in numbers))
+    await until(lambda: len(peer.answers(Receipts) + peer.answers(Refuse)) == 4 + called_off)
+    assert [each.exchange for each in peer.answers(Refuse)] == [1] * called_off + numbers
+    assert not [*fetching.place.iterdir()]
+
+
+@pytest.mark.usefixtures("patient")
+@pytest_twisted.ensureDeferred
+async def test_a_tree_that_is_called_off_in_the_middle_of_a_turn(
+    fetching: Fetching, taken: Taken
+) -> None:
+    """What a thread reads after that is refused."""
+    peer = fetching.peer
+    peer.say_at_once(*(parcel_of(2 * each, LONG, fetch=1) for each in range(2, 5)))
+    await until(lambda: taken.turns and fetching.receipted(8))
+    await fetching.deliveries.close()
+    await until(lambda: peer.answers(Refuse))
+    assert not taken.over
+    peer.say_at_once(*(parcel_of(2 * each, LONG, fetch=1) for each in range(5, 8)))
+    await until(lambda: len(peer.answers(Refuse)) == 4)
+    assert [each.exchange for each in peer.answers(Refuse)] == [1, 10, 12, 14]
+    assert sorted(each.name for each in fetching.place.iterdir()) == ["4", "6", "8"]
+
+
 @pytest.mark.usefixtures("patient")
 @pytest_twisted.ensureDeferred
 async def test_who_breaks_the_protocol_in_the_middle_of_a_turn_is_sent_away(

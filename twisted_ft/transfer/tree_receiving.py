@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import compress, islice, repeat
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -116,8 +116,8 @@ class TreeReceiving:
         self._working = False
         self._idle: list[Deferred[None]] = []
         self._own: deque[tuple[Part, Told]] = deque()
-        self._fetch = 0
-        """the exchange that has asked for what was taken last"""
+        self._fetch: int | None = None
+        """the exchange that has asked for what was taken last; None, where it is over"""
         self._on_socket: SocketMessages | None = None
         self._unanswered: deque[_Group] = deque()
         """groups that are unpacked, and whose Receipts aren't said"""
@@ -137,6 +137,10 @@ class TreeReceiving:
             self._paused = True
             self._protocol.reading.pause()
         self._begin()
+
+    def no_more(self) -> None:
+        """What still comes is for others to refuse: the exchange that has asked for it is over."""
+        self._fetch = None
 
     def unpack_too(self, part: Part, told: Told) -> None:
         """Unpack what no parcel has brought.
@@ -218,18 +222,19 @@ class TreeReceiving:
             messages = waiting.receive(GROUP)
             if not messages:
                 return
-            from_thread(self._hear, messages)
-            group = _Group([each for each in messages if self._is_ours(each)], self._own_parts())
+            fetch = self._fetch
+            ours = [each for each in messages if isinstance(each, Parcel) and each.fetch == fetch]
+            from_thread(self._hear, messages, ours)
+            group = _Group(ours, self._own_parts())
             if group.parcels or group.own:
                 groups += 1
                 self._unpack(group)
                 from_thread(self._answer_too, group)
 
-    def _is_ours(self, message: Message) -> TypeGuard[Parcel]:
-        return isinstance(message, Parcel) and message.fetch == self._fetch
-
-    def _hear(self, messages: Sequence[Message]) -> None:
-        goes_on = self._protocol.heard_on_socket(messages, self._is_ours)
+    def _hear(self, messages: Sequence[Message], ours: Sequence[Parcel]) -> None:
+        goes_on = self._protocol.heard_on_socket(
+            messages, lambda message: any(message is each for each in ours)
+        )
         if not goes_on and self._on_socket is not None:
             self._on_socket.stop()
 
