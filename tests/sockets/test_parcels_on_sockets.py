@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from planting import (
     BOTH_WAYS,
     LARGE,
+    failures,
     gathered,
     grow,
     numbered,
@@ -256,6 +257,36 @@ async def test_a_connection_that_ends_meanwhile_is_carried_on(
 
 
 @BOTH_WAYS
+@pytest_twisted.ensureDeferred
+async def test_what_cannot_be_unpacked_fails_and_the_connection_goes_on(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: Taken, direction: str
+) -> None:
+    """As where a disk can't be synced: nobody knows what became of a whole group."""
+    source, target = served.ends(direction, tmp_path / "here")
+    grow(source, {name.replace("/", ""): content for name, content in SMALL.items()})
+    unpack = LocalUnpacker.unpack
+    lost: list[bytes] = []
+
+    def broken(self: LocalUnpacker, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        names = [item.name for part in parts for item in part.items if isinstance(item, Whole)]
+        if names and taken.size > 2_000_000 and not lost:
+            lost.extend(names)
+            raise StorageFailed("the disk is broken")
+        return unpack(self, parts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalUnpacker, "unpack", broken)
+        results = await served.moves(direction, tmp_path / "here")
+    assert lost
+    assert with_status(results, "failed") == sorted(map(os.fsdecode, lost))
+    assert set(failures(results).values()) == {"storage"}
+    assert len(with_status(results, "done")) == len(SMALL) - len(lost)
+    assert not served.client.closed
+    again = await served.moves(direction, tmp_path / "here")
+    assert with_status(again, "done") == sorted(map(os.fsdecode, lost))
+    assert tree(target) == tree(source)
+
+
 # -- results that nobody takes -------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from planting import (
 from staging import content_of
 
 from twisted_ft import MemoryFile, MemoryStore
+from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.chain import Chain
+from twisted_ft.stores.unpacking import LocalUnpacker
 from twisted_ft.trees.options import TreeOptions
+from twisted_ft.wire.messages import Failing, Outcome, Part
 
 
 @pytest.fixture
@@ -278,3 +281,20 @@ def test_a_limit_on_the_rate(tmp_path: Path, direction: str, size: int) -> None:
     assert statuses(two.move(direction, seconds=3600)) == {"done"}
     assert two.network.clock.seconds() - began == pytest.approx(72, rel=0.2)
     assert tree(target) == tree(source)
+
+
+def test_what_is_left_out_has_not_failed(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing that came together could be unpacked."""
+    unpack = LocalUnpacker.unpack
+
+    def broken(self: LocalUnpacker, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        if any(item.name for part in parts for item in part.items):  # all but the root
+            raise StorageFailed("the disk is broken")
+        return unpack(self, parts)
+
+    monkeypatch.setattr(LocalUnpacker, "unpack", broken)
+    grow(two.served, {"a": b"a", "a.bak": b"a", "b": b"b", "c.bak": b"c"})
+    results = two.get(exclude=["*.bak"])
+    assert failures(results) == {"a": "storage", "b": "storage"}
+    assert len(results) == 2
+    assert not two.client.closed

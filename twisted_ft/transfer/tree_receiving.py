@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from itertools import compress, islice, repeat
 from typing import Any, Protocol
@@ -80,9 +80,9 @@ class _Group:
         self.parcels, self.own = parcels, own
         self._outcomes, self._failures = b"", iter(list[Failing]())
         self.error: FileTransferError | None = None
-        """why nobody knows what became of any of it"""
+        """why nobody knows what became of any of it, so that all of it counts as failed"""
 
-    def became(self, outcomes: bytes, failures: Sequence[Failing]) -> None:
+    def became(self, outcomes: bytes, failures: Iterable[Failing]) -> None:
         """All of it is unpacked."""
         self._outcomes, self._failures = outcomes, iter(failures)
 
@@ -267,18 +267,13 @@ class TreeReceiving:
 
     async def _answer_group(self, group: _Group) -> None:
         for part, told in group.own:
-            reason = group.error
-            if reason is not None:
-                told([Failing(reason.code, reason.text)])
-            else:
-                told(group.next_outcomes([part])[1])
+            told(group.next_outcomes([part])[1])
         for parcel in group.parcels:
-            if group.error is not None:
-                self._refuse(parcel, group.error)
-                continue
             outcomes, reasons = group.next_outcomes(parcel.parts)
             try:
                 await self._unpacked(parcel, outcomes, reasons)
+                if group.error is not None:
+                    raise group.error
             except Exception:
                 self._refuse(parcel, as_error(Failure()))
                 continue
@@ -295,31 +290,22 @@ class TreeReceiving:
 
     def _unpack(self, group: _Group) -> None:
         """Unpack what is wanted of a group.  Blocks."""
-        try:
-            group.became(*self._unpack_chosen(group))
-        except Exception:
-            group.error = as_error(Failure())
-
-    def _unpack_chosen(self, group: _Group) -> tuple[bytes, list[Failing]]:
         own = [part for part, _ in group.own]
         theirs = [_placed(part, each.root) for each in group.parcels for part in each.parts]
-        chosen = [*(None for _ in own), *map(self._choose, theirs)]
         parts = [*own, *theirs]  # in this order: what is own has nothing to publish before it
-        if not any(chosen):
-            outcomes, failures = self._unpacker.unpack(parts)
-            return bytes(outcomes), failures
-        outcomes, failures = self._unpacker.unpack(
-            [
-                part if each is None else Part(part.folder, tuple(compress(part.items, each)))
-                for part, each in zip(parts, chosen, strict=True)
-            ]
-        )
-        following = iter(outcomes)
-        return bytes(
-            next(following) if is_one else Outcome.DECLINED
-            for part, each in zip(parts, chosen, strict=True)
-            for is_one in each or repeat(True, len(part.items))
-        ), failures
+        chosen: list[Sequence[bool] | None] = [None] * len(parts)
+        try:
+            chosen = [*(None for _ in own), *map(self._choose, theirs)]
+            if any(chosen):
+                outcomes, failures = self._unpacker.unpack(_wanted(parts, chosen))
+                group.became(_of_all(parts, chosen, outcomes), failures)
+            else:
+                outcomes, failures = self._unpacker.unpack(parts)
+                group.became(bytes(outcomes), failures)
+        except Exception:
+            group.error = error = as_error(Failure())
+            lost = _of_all(parts, chosen, repeat(Outcome.FAILED))
+            group.became(lost, repeat(Failing(error.code, error.text)))
 
     def _refuse(self, parcel: Parcel, error: FileTransferError) -> None:
         self._say_last(Refuse(parcel.exchange, error.code, error.text))
@@ -331,6 +317,26 @@ class TreeReceiving:
         except FileTransferError as error:
             self._protocol.end(error)
         self._protocol.leave(word.exchange)
+
+
+def _wanted(parts: Sequence[Part], chosen: Sequence[Sequence[bool] | None]) -> list[Part]:
+    """What is chosen of each part."""
+    return [
+        part if each is None else Part(part.folder, tuple(compress(part.items, each)))
+        for part, each in zip(parts, chosen, strict=True)
+    ]
+
+
+def _of_all(
+    parts: Sequence[Part], chosen: Sequence[Sequence[bool] | None], outcomes: Iterable[int]
+) -> bytes:
+    """The outcome of each item, from those of what is chosen."""
+    following = iter(outcomes)
+    return bytes(
+        next(following) if is_one else Outcome.DECLINED
+        for part, each in zip(parts, chosen, strict=True)
+        for is_one in each or repeat(True, len(part.items))
+    )
 
 
 def _placed(part: Part, root: bytes) -> Part:
