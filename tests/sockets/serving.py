@@ -38,7 +38,7 @@ reactor: Any = installed
 Ends = tuple[socket.socket, socket.socket]
 CONTENT = os.urandom(1 << 20) * 40
 """What is in the large file that is served."""
-_PATIENCE = 10
+_PATIENCE = 60
 """Seconds after which nothing comes of what is waited for."""
 
 
