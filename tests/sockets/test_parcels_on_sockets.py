@@ -43,7 +43,7 @@ from twisted_ft.errors import FileTransferError, StorageFailed
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.unpacking import LocalUnpacker
-from twisted_ft.transfer import recvmessages
+from twisted_ft.transfer import turn
 from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.recvfile import HAS_RECVFILE
 from twisted_ft.transfer.recvmessages import SocketMessages
@@ -123,8 +123,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn ends early only where it has to."""
-    monkeypatch.setattr(recvmessages, "_LULL", 5000)
-    monkeypatch.setattr(recvmessages, "_TURN", 600)
+    monkeypatch.setattr(turn, "_LULL", 5000)
+    monkeypatch.setattr(turn, "_TURN", 600)
 
 
 def check_moved(results: dict[str, Delivery], source: Path, target: Path) -> None:
@@ -458,7 +458,7 @@ async def test_who_reads_by_a_thread_says_that_it_works(
         (connection,) = served.factory.connections - first
         peer.say_at_once(*(parcel_of(each, LONG) for each in (1, 3, 5)))
         await until(lambda: len(peer.answers(Receipts)) == 3)
-        await until(lambda: not connection._working.running)
+        await until(lambda: not connection.work._telling.running)
         assert taken.turns
         assert not taken.over
         unpack = LocalUnpacker.unpack

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sockets.serving import Ends, Plain, parcel_of
-from twisted_ft.transfer import recvmessages
+from twisted_ft.transfer import turn
 from twisted_ft.transfer.recvfile import HAS_RECVFILE
 from twisted_ft.transfer.recvmessages import SocketMessages
 from twisted_ft.wire.frames import DATA, HEADER_SIZE, MESSAGE, encode, header
@@ -41,8 +41,8 @@ STREAM = stream_of(SOME)
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for, and time is never over."""
-    monkeypatch.setattr(recvmessages, "_LULL", NEVER)
-    monkeypatch.setattr(recvmessages, "_TURN", 600)
+    monkeypatch.setattr(turn, "_LULL", NEVER)
+    monkeypatch.setattr(turn, "_TURN", 600)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -162,8 +162,8 @@ def test_a_lull_ends_it(ends: Ends) -> None:
 
 
 def test_it_waits_for_what_comes_soon(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recvmessages, "_LULL", 60_000)
-    monkeypatch.setattr(recvmessages, "_TURN", 600)
+    monkeypatch.setattr(turn, "_LULL", 60_000)
+    monkeypatch.setattr(turn, "_TURN", 600)
     one, other = ends
     waiting = reading(other, STREAM[:5])
     later = Thread(target=one.sendall, args=(STREAM[5:],))
@@ -192,7 +192,7 @@ def test_the_end_of_the_connection_is_left_to_the_transport(ends: Ends, reset: b
 
 
 def test_nothing_is_read_when_its_time_is_over(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recvmessages, "_TURN", -1)
+    monkeypatch.setattr(turn, "_TURN", -1)
     one, other = ends
     one.sendall(STREAM)
     waiting = reading(other, STREAM)
@@ -206,7 +206,7 @@ def test_nothing_is_read_when_its_time_is_over(ends: Ends, monkeypatch: pytest.M
 def test_nothing_is_waited_for_when_its_time_is_over(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recvmessages, "_TURN", 0)
+    monkeypatch.setattr(turn, "_TURN", 0)
     one, other = ends
     waiting = reading(other, STREAM[:7])
     assert waiting.receive(8) == []

@@ -22,9 +22,9 @@ from twisted_ft import LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
 from twisted_ft.stores import digests
 from twisted_ft.stores.interfaces import IDescriptorSource
-from twisted_ft.transfer import sendfile, turn
+from twisted_ft.transfer import turn
 from twisted_ft.transfer.recvfile import SocketBody
-from twisted_ft.transfer.sendfile import HAS_SENDFILE, SocketFrames, can_sendfile
+from twisted_ft.transfer.sendfile import HAS_SENDFILE, WORTHWHILE, SocketFrames, can_sendfile
 from twisted_ft.wire.frames import DATA, header
 
 pytestmark = pytest.mark.skipif(not HAS_SENDFILE, reason="there is no sendfile or poll here")
@@ -326,8 +326,8 @@ async def test_a_message_waits_for_the_frames_that_are_read_and_no_longer(
 async def test_who_waits_to_write_a_parcel_lets_the_thread_go_on_and_a_message_does_not(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sendfile, "_LULL", 60_000)
-    monkeypatch.setattr(sendfile, "_TURN", 600)
+    monkeypatch.setattr(turn, "_LULL", 60_000)
+    monkeypatch.setattr(turn, "_TURN", 600)
     (tmp_path / "local").write_bytes(CONTENT)
     protocol = served.client.protocol
     waiting: list[Deferred[None]] = []
@@ -342,7 +342,7 @@ async def test_who_waits_to_write_a_parcel_lets_the_thread_go_on_and_a_message_d
         end_soon(self)
 
     def wait_to_write() -> None:
-        waiting.append(protocol.writable())
+        waiting.append(protocol.writing.writable())
 
     def ask() -> None:
         found.append((waiting[0].called, len(ended)))
@@ -470,7 +470,7 @@ async def test_several_at_once_and_messages_between_them(served: Served, tmp_pat
 @pytest_twisted.ensureDeferred
 async def test_where_it_is_not_taken(served: Served, tmp_path: Path, copied: list[int]) -> None:
     """What is small, limited in its rate, or no file of the system's."""
-    small = sendfile.WORTHWHILE - 1
+    small = WORTHWHILE - 1
     (tmp_path / "small").write_bytes(CONTENT[:small])
     await served.client.put(tmp_path / "small", "small")
     limited = await served.connect(limit_rate=1e12)
