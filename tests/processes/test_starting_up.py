@@ -59,6 +59,7 @@ def test_a_plain_download_loads_only_what_it_uses(place: Place, tmp_path: Path) 
     unused = {"server", "tap", "lab", "testing", "stores.memory", "stores.conformance"}
     assert not {f"twisted_ft.{name}" for name in unused} & loaded
     assert not [name for name in loaded if name.startswith("twisted.web")]
+    assert "urllib.request" not in loaded  # which Twisted imports with cookies
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,23 @@ def test_many_folders_are_synced_in_two_calls(place: Path, events: list[Event]) 
     assert events[0][0] == "sync_file_system"
 
 
+def test_folders_that_are_complete_cost_no_sync_of_their_own(
+    place: Path, events: list[Event]
+) -> None:
+    """Among files for the next ones, as where several parcels have come together."""
+    unpacker = LocalStore(place).unpacker(True, True)
+    parts: list[tuple[bytes, list[Item]]] = []
+    for number in range(20):
+        parts.append((b"", [folder_described(b"%d" % number)]))
+        parts.append((b"%d" % number, files(2)))
+        parts.append((b"", [Settled(b"%d" % number, TIME, 0o750)]))
+    assert set(unpacked(unpacker, *parts)) == {"done"}
+    syncs = [position for position, event in enumerate(events) if is_sync(event)]
+    assert syncs == [0, len(events) - 1]
+    folders = [(place / str(number)).stat() for number in range(20)]
+    assert {(each.st_mtime_ns, each.st_mode & 0o777) for each in folders} == {(TIME, 0o750)}
+
+
 @pytest.mark.parametrize(
     "items",
     [

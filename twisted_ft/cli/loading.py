@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ def loading(places: Iterable[Location]) -> Iterator[None]:
     """Import in its body what a command on these places needs; once in a process."""
     if not any(place.tls for place in places):
         _leave_out_tls()
+    _put_off("http", "cookiejar")
     gc.disable()
     try:
         yield
@@ -31,3 +33,18 @@ def _leave_out_tls() -> None:
     ``sys.modules`` is an ImportError, so nothing in this process can take TLS to be there.
     """
     sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]
+
+
+def _put_off(package: str, module: str) -> None:
+    """Have a module loaded when somebody uses what is in it, and not when it is imported.
+
+    Twisted imports cookies, and with them a client for HTTP, for whoever may want them.
+    """
+    spec = importlib.util.find_spec(f"{package}.{module}")
+    if spec is None or spec.loader is None or spec.name in sys.modules:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    later = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = later
+    setattr(sys.modules[package], module, later)  # else an import would look into it
+    spec.loader.exec_module(later)

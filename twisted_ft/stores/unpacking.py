@@ -86,6 +86,9 @@ class LocalUnpacker:
         self._hidden: list[NewFolder] = []
         self._changed: set[bytes] = set()
         """folders in which names have changed that aren't durable yet"""
+        self._settled: list[tuple[int, bytes, Settled]] = []
+        """what is said of folders that are complete: where its outcome stands, and the folder that
+        it is in, or of the tree's root that one"""
         self._outcomes: list[Outcome] = []
         self._failures: dict[int, FileTransferError] = {}
         self._unsynced: OSError | None = None
@@ -100,11 +103,13 @@ class LocalUnpacker:
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
         self._outcomes, self._failures, self._unsynced = [], {}, None
+        self._settled.clear()
         self._sums_left = MOST_SUMMED
         try:
             for part in parts:
                 self._take(part)
             self._publish()
+            self._settle_all()
             self._sync_names()
         finally:
             self.close()
@@ -164,7 +169,7 @@ class LocalUnpacker:
     def _take_folder(self, place: Place, item: Item) -> Outcome:
         """A folder, or what is said of one; nothing else is taken."""
         if isinstance(item, Settled):
-            return self._settle(place, item)
+            return self._settle(place.path, item)
         if isinstance(item, Summed):
             return self._sum(below(place.path, item.name), item)
         if isinstance(item, Described) and item.kind == "directory":
@@ -186,7 +191,7 @@ class LocalUnpacker:
     def _take_root(self, folder: bytes, item: Item) -> Outcome:
         """The root of a tree: the store's own, or any folder in it, whose name is its path's."""
         if isinstance(item, Settled):
-            return self._settle_root(folder, item)
+            return self._settle(folder, item)
         if isinstance(item, Summed):
             return self._sum(folder, item)
         if isinstance(item, Unsendable):
@@ -267,22 +272,31 @@ class LocalUnpacker:
         if len(self._new) > _MOST_NEW:
             self._new.popitem(last=False)
 
-    def _settle(self, place: Place, item: Settled) -> Outcome:
-        """Give a folder its time and permissions, where it has others."""
-        self._publish()
-        place = self._place(place.path)  # what was hidden may have been opened anew
-        if not place.folder.settle_below(item.name, item.mode & 0o777, item.mtime):
-            return Outcome.HELD
-        self._changed.add(below(place.path, item.name))
+    def _settle(self, folder: bytes, item: Settled) -> Outcome:
+        """Note a folder that is complete: what is in it has its names first."""
+        self._settled.append((len(self._outcomes), folder, item))
         return Outcome.DONE
 
-    def _settle_root(self, path: bytes, item: Settled) -> Outcome:
-        """The same for the root of the tree."""
-        self._publish()
-        if not self._place(path).folder.settle(item.mode & 0o777, item.mtime):
-            return Outcome.HELD
-        self._changed.add(path)
-        return Outcome.DONE
+    def _settle_all(self) -> None:
+        """Give those folders their times and permissions, where they have others."""
+        for position, folder, item in self._settled:
+            path = below(folder, item.name)
+            try:
+                if self._settle_one(folder, item):
+                    self._changed.add(path)
+                else:
+                    self._outcomes[position] = Outcome.HELD
+            except OSError as error:
+                self._lost(folder, item.name, position, error)
+            except FileTransferError as error:
+                self._outcomes[position] = Outcome.FAILED
+                self._fail(position, error)
+
+    def _settle_one(self, folder: bytes, item: Settled) -> bool:
+        mode, here = item.mode & 0o777, self._place(folder).folder
+        if not item.name:
+            return here.settle(mode, item.mtime)
+        return here.settle_below(item.name, mode, item.mtime)
 
     # -- files ---------------------------------------------------------------------------
 
