@@ -52,8 +52,8 @@ class SocketMessages:
     def receive(self, most: int) -> list[Message]:
         """The next messages, up to ``most`` of those that have come.  Blocks for the first of them.
 
-        None, where the turn is over: after its time, in a lull, at the end of the connection, which
-        the transport finds by itself, and before what is no message, or can't be read.
+        No message, where the turn is over: after its time, in a lull, at the end of the connection,
+        which the transport finds by itself, and before what is no MESSAGE, or can't be decoded.
         """
         found: list[Message] = []
         while len(found) < most and (end := self._end_of_next(wait=not found)):
