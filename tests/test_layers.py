@@ -1,4 +1,4 @@
-"""The floors of docs/design.md: a module imports only what stands above it there."""
+"""The rooms of docs/design.md: a module imports only what stands above it there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "twisted_ft"
-TABLE = (ROOT / "docs/design.md").read_text().partition("## The floors")[2].partition("\n## ")[0]
+ROOMS = (ROOT / "docs/design.md").read_text().partition("## The rooms")[2].partition("\n## ")[0]
+ROWS = [line.split("|")[1] for line in ROOMS.splitlines() if line.startswith("| `")]
 FLOOR = {
-    place.removesuffix("/").removesuffix(".py"): row
-    for row, line in enumerate(TABLE.splitlines())
-    for place in re.findall(r"`([\w/.]+)`", line.split("|")[1] if line.startswith("|") else "")
+    place.removesuffix(".py"): floor
+    for floor, row in enumerate(ROWS)
+    for place in re.findall(r"`([\w/]+\.py)`", row)
 }
 MODULES = [
     str(path.relative_to(PACKAGE).with_suffix(""))
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.parent != PACKAGE or not path.stem.startswith("__")  # the front door leads everywhere
+    if not path.stem.startswith("__")  # front doors, which lead to what is behind them
 ]
 
 
@@ -29,22 +30,35 @@ def imported(module: str) -> set[str]:
     names = {
         name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
     }
-    return names | {
-        node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
-    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            named = {f"{node.module}.{name.name}" for name in node.names}
+            names |= {name for name in named if own(name) in MODULES} or {node.module or ""}
+    return names
+
+
+def own(name: str) -> str:
+    """A module of the package by its place, from its full name."""
+    return name.removeprefix("twisted_ft.").replace(".", "/")
+
+
+def behind(package: str) -> set[str]:
+    """The modules that a package's front door leads to."""
+    return {own(name) for name in imported(f"{package}/__init__")}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
-    top = module.partition("/")[0]
-    assert top in FLOOR, f"docs/design.md doesn't say where {top} stands"
+    assert module in FLOOR, f"docs/design.md doesn't say where {module}.py stands"
     for name in imported(module):
-        if name.startswith("twisted_ft."):
-            other = name.removeprefix("twisted_ft.").replace(".", "/")
-            if other.partition("/")[0] != top:
-                assert FLOOR[other.partition("/")[0]] <= FLOOR[top], f"{module} imports {other}"
-            elif module in FLOOR and other in FLOOR:
+        if name.startswith("twisted_ft.") and name != "twisted_ft.version":
+            others = {own(name)} if own(name) in FLOOR else behind(own(name))
+            for other in others:
                 assert FLOOR[other] <= FLOOR[module], f"{module} imports {other}"
+
+
+def test_what_the_page_names_is_there() -> None:
+    assert set(FLOOR) == set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -41,7 +41,7 @@ from twisted_ft import (
     connect,
 )
 from twisted_ft.errors import FileTransferError, Unreachable, Untrusted
-from twisted_ft.stores.samples import content_of
+from twisted_ft.stores.conformance.samples import content_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL .* objects")  # Twisted does
 CONTENT = content_of(3_000_000)

@@ -15,19 +15,19 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.errors import BadName, Busy, Corrupt, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.locations import destination, origin
+from twisted_ft.stores.local.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import shown
-from twisted_ft.transfer.changing import AskingForChange
+from twisted_ft.transfer.bodies.tracker import Course, Moved, Progress
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.connection.timeouts import limits
+from twisted_ft.transfer.exchanges.changing import AskingForChange
+from twisted_ft.transfer.exchanges.listing import Asking
+from twisted_ft.transfer.exchanges.receiving import Receiving
+from twisted_ft.transfer.exchanges.sending import Sending
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.listing import Asking
-from twisted_ft.transfer.outcome import Course, Moved, Progress
-from twisted_ft.transfer.patience import limits
-from twisted_ft.transfer.protocol import FileTransferProtocol
 from twisted_ft.transfer.rate import RateLimit
-from twisted_ft.transfer.receiving import Receiving
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.transfer.sending import Sending
 from twisted_ft.version import AGENT
 from twisted_ft.walk import Walk
 from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
@@ -45,8 +45,8 @@ from twisted_ft.wire.messages import (
 )
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
-    from twisted_ft.stores.walking import Manner
-    from twisted_ft.transfer.tree_receiving import TreeReceiving
+    from twisted_ft.transfer.exchanges.tree_plan import Manner
+    from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
     from twisted_ft.trees.deliveries import Deliveries
     from twisted_ft.trees.options import TreeOptions
 
@@ -212,7 +212,7 @@ class Client:
 
         :raises FileTransferError: the failure that the server names, or that ended it here
         """
-        from twisted_ft.transfer.tree_receiving import AskingFetch
+        from twisted_ft.transfer.exchanges.tree_receiving import AskingFetch
 
         async with self.places:
             asking = AskingFetch(self.protocol)

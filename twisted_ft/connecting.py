@@ -19,7 +19,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
 from twisted_ft.errors import TimedOut, Unreachable, Untrusted
-from twisted_ft.stores.folder import sentences
+from twisted_ft.stores.refusals import sentences
 from twisted_ft.terminal import shown
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import DeferredSemaphore
 
-from twisted_ft.transfer.listing import Asking
-from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.exchanges.listing import Asking
 from twisted_ft.wire.messages import Entry
 
 

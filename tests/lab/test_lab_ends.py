@@ -26,7 +26,7 @@ from twisted_ft.errors import (
 from twisted_ft.lab import Ambiguous, LabServerFactory, lab_location, receive_from_lab
 from twisted_ft.lab.stream import header
 from twisted_ft.testing import MemoryNetwork, MemoryTransport, ScriptedPeer
-from twisted_ft.transfer.outcome import Moved
+from twisted_ft.transfer.bodies.tracker import Moved
 from twisted_ft.transfer.runtime import Runtime
 
 

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
-from programs import Server
 
-
-@dataclass(frozen=True)
-class Place:
-    """A folder on a server, for one test."""
-
-    server: Server
-    folder: Path
-
-    def url(self, path: str = "") -> str:
-        """The URL of something in it."""
-        return self.server.url(f"{self.folder.name}/{path}")
-
-    def file(self, name: str, content: bytes) -> str:
-        """Make a file in it; its URL."""
-        (self.folder / name).write_bytes(content)
-        return self.url(name)
-
-
-def _place(server: Server) -> Place:
-    return Place(server, Path(mkdtemp(prefix="for-one-test-", dir=server.root)))
+from tests.kit.places import Place, place_on
+from tests.kit.programs import Server
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +27,10 @@ def read_only_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 @pytest.fixture
 def place(writable_server: Server) -> Place:
     """A new, empty folder on a server that takes uploads."""
-    return _place(writable_server)
+    return place_on(writable_server)
 
 
 @pytest.fixture
 def read_only(read_only_server: Server) -> Place:
     """A new, empty folder on a server that takes nothing."""
-    return _place(read_only_server)
+    return place_on(read_only_server)

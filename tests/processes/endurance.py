@@ -2,9 +2,9 @@
 
 ``test_killed.py`` does some of this in small.  By hand, with figures, in full::
 
-    python tests/processes/endurance.py killed FOLDER     # 1 GiB, 20 kills, each way, each victim
-    python tests/processes/endurance.py trees FOLDER      # 20,000 files, 50 kills, in the same ways
-    python tests/processes/endurance.py memory FOLDER     # 10 GiB, each way
+    python -m tests.processes.endurance killed FOLDER     # 1 GiB, 20 kills, each way, each victim
+    python -m tests.processes.endurance trees FOLDER      # 20,000 files, 50 kills, in the same ways
+    python -m tests.processes.endurance memory FOLDER     # 10 GiB, each way
 
 FOLDER is made, and removed at the end.
 """
@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
-from programs import Server, kept_in, outcome, start_ft, wait_until
+
+from tests.kit.programs import Server, kept_in, outcome, start_ft, wait_until
 
 SLACK = 4 << 20
 """Bytes that a run may send beyond what was missing."""

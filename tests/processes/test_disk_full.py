@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import Server, ft, kept_in
+
+from tests.kit.places import Place
+from tests.kit.programs import Server, ft, kept_in
 
 CONTENT = os.urandom(6 << 20)
 

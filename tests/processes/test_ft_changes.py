@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import Server, ft
+
+from tests.kit.places import Place
+from tests.kit.programs import Server, ft
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import Server, ft, kept_in, outcome, start_ft, wait_until
+
+from tests.kit.places import Place
+from tests.kit.programs import Server, ft, kept_in, outcome, start_ft, wait_until
 
 
 def test_no_such_host() -> None:

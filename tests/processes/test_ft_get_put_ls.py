@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from conftest import Place
-from programs import (
+
+from tests.kit.places import Place
+from tests.kit.programs import (
     Outcome,
     ft,
     interrupt,

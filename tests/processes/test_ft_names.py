@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
-from conftest import Place
-from programs import ft
+
+from tests.kit.places import Place
+from tests.kit.programs import ft
 
 NAMES = {
     "spaces": b" a  b ",

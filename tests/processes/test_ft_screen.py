@@ -7,8 +7,8 @@ import pty
 import re
 from pathlib import Path
 
-from conftest import Place
-from programs import Outcome, ft, outcome, start_ft
+from tests.kit.places import Place
+from tests.kit.programs import Outcome, ft, outcome, start_ft
 
 
 def _on_a_terminal(*args: str | Path) -> tuple[Outcome, str]:

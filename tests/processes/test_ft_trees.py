@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import ft, interrupt, outcome, start_ft, wait_until
+
+from tests.kit.places import Place
+from tests.kit.programs import ft, interrupt, outcome, start_ft, wait_until
 
 FILES: dict[str, bytes] = {
     "a.txt": b"a",

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import ft, outcome, start_ft
 
+from tests.kit.places import Place
+from tests.kit.programs import ft, outcome, start_ft
 from twisted_ft.version import VERSION
 
 WRONG = {

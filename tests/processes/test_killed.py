@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from endurance import DIRECTIONS, VICTIMS, TreeTrial, Trial, random_points
+
+from tests.processes.endurance import DIRECTIONS, VICTIMS, TreeTrial, Trial, random_points
 
 SIZE = 48 << 20
 KILLS = 4

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import ft
+
+from tests.kit.places import Place
+from tests.kit.programs import ft
 
 SIZE = (4 << 30) + 5
 MARKS = {0: b"begin", (1 << 32) - 2: b"edge", SIZE - 3: b"end"}

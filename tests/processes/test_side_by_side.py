@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Place
-from programs import ft, interrupt, kept_in, outcome, start_ft, wait_until
+from tests.kit.places import Place
+from tests.kit.programs import ft, interrupt, kept_in, outcome, start_ft, wait_until
 
 
 def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:

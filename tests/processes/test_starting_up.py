@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from programs import PATIENCE, environment
+
+from tests.kit.places import Place
+from tests.kit.programs import PATIENCE, environment
 
 NOTING = """
 import atexit, sys

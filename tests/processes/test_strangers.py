@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from programs import Server, ft, wait_until
 
+from tests.kit.programs import Server, ft, wait_until
 from twisted_ft.wire.frames import MAGIC, MESSAGE, header
 
 HELLO = ["hello", [1], "a test", [], [1 << 20, 64, 30]]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from programs import Server, ft, outcome, start_ft
+
+from tests.kit.programs import Server, ft, outcome, start_ft
 
 
 def _listen(authority: trustme.CA, folder: Path, *names: str) -> str:

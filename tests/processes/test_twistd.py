@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import (
+
+from tests.kit.programs import (
     TWISTD,
     Outcome,
     Server,

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from zope.interface import implementer_only
 
-from twisted_ft.stores import folder, local, system
+from tests.kit.stores import PlainLocalStore
+from twisted_ft.stores import system
 from twisted_ft.stores.conformance import StoreConformance
+from twisted_ft.stores.conformance.trees import TreeConformance
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.local import LocalStore, folder
+from twisted_ft.stores.local import store as local
 from twisted_ft.stores.memory import MemoryFile, MemoryStore
-from twisted_ft.stores.tree_conformance import TreeConformance
 
 
 class TestMemoryStore(StoreConformance):
@@ -36,11 +37,6 @@ class TestLocalStore(StoreConformance):
         file = Path(cast(LocalStore, store).root, os.fsdecode(path))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-
-
-@implementer_only(IStore)
-class PlainLocalStore(LocalStore):
-    """One that has no ways of its own for many small files."""
 
 
 class TestPlainLocalStore(TreeConformance):

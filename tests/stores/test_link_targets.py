@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twisted_ft.errors import BadName
-from twisted_ft.stores.folder import HAS_DIR_FD
+from twisted_ft.stores.conformance.samples import TIME, folder_described, unpacked
 from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.local.folder import HAS_DIR_FD
 from twisted_ft.stores.names import check_link_target
-from twisted_ft.stores.samples import TIME, folder_described, unpacked
 from twisted_ft.wire.messages import Item, Link
 
 pytestmark = pytest.mark.skipif(not HAS_DIR_FD, reason="no links are made here")

@@ -6,19 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from test_conformance import PlainLocalStore
 
-from twisted_ft.stores.interfaces import Packing
-from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.memory import MemoryStore
-from twisted_ft.stores.packing import LocalPacker
-from twisted_ft.stores.piecewise import (
-    PiecewisePacker,
-    PiecewiseUnpacker,
-    packer_of,
-    unpacker_of,
-)
-from twisted_ft.stores.samples import (
+from tests.kit.stores import PlainLocalStore
+from twisted_ft.stores.conformance.samples import (
     TIME,
     content_in,
     described,
@@ -28,7 +18,17 @@ from twisted_ft.stores.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.unpacking import LocalUnpacker
+from twisted_ft.stores.interfaces import Packing
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.local.packing import LocalPacker
+from twisted_ft.stores.local.unpacking import LocalUnpacker
+from twisted_ft.stores.memory import MemoryStore
+from twisted_ft.stores.piecewise import (
+    PiecewisePacker,
+    PiecewiseUnpacker,
+    packer_of,
+    unpacker_of,
+)
 from twisted_ft.wire.messages import Described, Item
 
 

@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twisted_ft.errors import BadName, FileTransferError
-from twisted_ft.stores import local
+from twisted_ft.stores.conformance.samples import BAD_NAMES, GOOD_NAMES, described
 from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.local import store as local
+from twisted_ft.stores.local.partial import partial_names
 from twisted_ft.stores.names import check_for_windows, components, file_components
-from twisted_ft.stores.partial import partial_names
-from twisted_ft.stores.samples import BAD_NAMES, GOOD_NAMES, described
 
 PATHS = st.lists(
     st.sampled_from([b"..", b".", b"", b"/", b"a", b"secret", b"\\", b"\0", b"...", b" "])

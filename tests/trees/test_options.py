@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_ft.stores.walking import Manner
+from twisted_ft.transfer.exchanges.tree_plan import Manner
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Described, Item, Settled, Whole
 

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_ft.stores.packing import below
+from twisted_ft.stores.names import below
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import Settled
 

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from twisted_ft.terminal import shown
-from twisted_ft.transfer import outcome
+from twisted_ft.transfer.bodies import tracker as outcome
 from twisted_ft.trees.deliveries import Tally
 
 

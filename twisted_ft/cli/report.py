@@ -11,7 +11,7 @@ from twisted_ft.cli.options import Options
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import printable, shown
-from twisted_ft.transfer.outcome import Moved, Progress
+from twisted_ft.transfer.bodies.tracker import Moved, Progress
 
 
 class Tracked:

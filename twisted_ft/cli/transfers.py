@@ -11,7 +11,7 @@ from twisted_ft.cli.run import Session
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError, NotADirectory
-from twisted_ft.transfer.outcome import Progress
+from twisted_ft.transfer.bodies.tracker import Progress
 from twisted_ft.urls import Location
 
 Transfer = Callable[[Client, Progress], Deferred[Delivery]]

@@ -24,8 +24,8 @@ from twisted_ft.lab.stream import HEAD, Split, choose, splits
 from twisted_ft.stores.interfaces import ISink
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.terminal import shown
-from twisted_ft.transfer.inflow import Inflow
-from twisted_ft.transfer.outcome import Moved, Progress
+from twisted_ft.transfer.bodies.inflow import Inflow
+from twisted_ft.transfer.bodies.tracker import Moved, Progress
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
 from twisted_ft.wire.messages import Attributes

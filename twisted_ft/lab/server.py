@@ -26,10 +26,10 @@ from twisted_ft.errors import ConnectionFailed, FileTransferError, TimedOut
 from twisted_ft.lab.stream import header, name_field
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.locations import origin
+from twisted_ft.stores.local.locations import origin
 from twisted_ft.terminal import printable, shown
+from twisted_ft.transfer.bodies.outflow import ReadAhead
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.producers import ReadAhead
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 
 _PIECE = 1 << 16

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from twisted_ft.stores.folder import sentences
 from twisted_ft.stores.interfaces import Buffer
+from twisted_ft.stores.refusals import sentences
 
 
 class Spool:

@@ -24,6 +24,11 @@ _NOT_ON_WINDOWS = re.compile(
 )
 
 
+def below(folder: bytes, name: bytes) -> bytes:
+    """The path of ``name`` in a folder, which is empty for the root."""
+    return folder + b"/" + name if folder and name else folder or name
+
+
 def components(path: bytes) -> list[bytes]:
     """The names in ``path``, outermost first; none for the root itself.
 

@@ -29,9 +29,9 @@ from twisted_ft.stores.interfaces import (
     IUnpacker,
     Packing,
 )
-from twisted_ft.stores.names import file_components
-from twisted_ft.stores.packing import below, digest_of
-from twisted_ft.stores.partial import already_exists
+from twisted_ft.stores.names import below, file_components
+from twisted_ft.stores.refusals import already_exists
+from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.states import MOST_SUMMED, States
 from twisted_ft.terminal import shown
 from twisted_ft.wire.messages import (

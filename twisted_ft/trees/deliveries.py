@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
+from twisted_ft.transfer.bodies.tracker import Moved, Progress
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.outcome import Moved, Progress
 
 LARGE_AT_ONCE = 32
 """Files that are too large for a parcel and under way at once, at most."""

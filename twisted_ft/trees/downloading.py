@@ -10,11 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import error_for
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.packing import below
+from twisted_ft.stores.names import below
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
-from twisted_ft.transfer.outcome import Progress
-from twisted_ft.transfer.tree_receiving import TreeReceiving
+from twisted_ft.transfer.bodies.tracker import Progress
+from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.trees.comparing import (
     Comparison,
     compare,

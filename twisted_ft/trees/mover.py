@@ -8,12 +8,12 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.walking import Manner
-from twisted_ft.transfer.outcome import Progress
-from twisted_ft.transfer.protocol import FileTransferProtocol
+from twisted_ft.transfer.bodies.tracker import Progress
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.exchanges.tree_plan import Manner
+from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.transfer.tree_receiving import TreeReceiving
 from twisted_ft.wire.messages import Entry
 
 

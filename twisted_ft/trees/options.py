@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from twisted_ft.stores.interfaces import Packing
-from twisted_ft.stores.packing import below
-from twisted_ft.stores.walking import Chosen, Manner
+from twisted_ft.stores.names import below
+from twisted_ft.transfer.exchanges.tree_plan import Chosen, Manner
 from twisted_ft.wire.messages import Described, Item, Settled, Unsendable
 
 if TYPE_CHECKING:

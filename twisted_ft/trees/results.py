@@ -11,7 +11,7 @@ import msgspec
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
-from twisted_ft.stores.packing import below
+from twisted_ft.stores.names import below
 from twisted_ft.stores.states import States
 from twisted_ft.terminal import shown
 from twisted_ft.trees.deliveries import Batch, Run, Tally, failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from twisted_ft.stores.packing import below
+from twisted_ft.stores.names import below
 from twisted_ft.wire.messages import Settled
 
 

@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.packing import below
+from twisted_ft.stores.names import below
 from twisted_ft.stores.states import States
-from twisted_ft.stores.walking import End
-from twisted_ft.transfer.outcome import Progress
-from twisted_ft.transfer.tree_sending import TreeSending
+from twisted_ft.transfer.bodies.tracker import Progress
+from twisted_ft.transfer.exchanges.tree_plan import End
+from twisted_ft.transfer.exchanges.tree_sending import TreeSending
 from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.finishing import finish

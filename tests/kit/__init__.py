@@ -1,0 +1,1 @@
+"""What the tests share: stores that are watched, trees, peers, sockets and programs."""

@@ -1,0 +1,154 @@
+"""What a caller may give to a client, and is told by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, capturedLogs
+
+from tests.kit.staging import content_of
+from twisted_ft import Client, FileTransferFactory, MemoryStore
+from twisted_ft.errors import BadName, FileTransferError, IsADirectory, NotFound, ReadOnly
+from twisted_ft.testing import MemoryNetwork, Stuck
+from twisted_ft.transfer.bodies.outflow import PIECE
+from twisted_ft.transfer.bodies.tracker import Moved
+
+CONTENT = content_of(2 * PIECE + 5)
+TOO_LONG = b"/".join([b"n" * 250] * 17)
+
+
+def serve(store: MemoryStore, **options: Any) -> tuple[MemoryNetwork, Client]:
+    network = MemoryNetwork()
+    options.setdefault("writable", True)
+    factory = FileTransferFactory(store, runtime=network.runtime, **options)
+    return network, network.client(factory)
+
+
+@pytest.mark.parametrize("what", ["get", "fetch", "fetch to", "put", "send", "send from", "list"])
+@pytest.mark.parametrize("path", [TOO_LONG, TOO_LONG.decode(), "\ud800"])
+def test_a_path_that_cant_be_said(what: str, path: str | bytes, tmp_path: Path) -> None:
+    store = MemoryStore({b"a": CONTENT})
+    network, client = serve(store)
+    (tmp_path / "a").write_bytes(CONTENT)
+    calls: dict[str, Deferred[Any]] = {
+        "get": client.get(path, tmp_path / "b"),
+        "fetch": client.fetch(path, store, "b"),
+        "fetch to": client.fetch("a", store, path),
+        "put": client.put(tmp_path / "a", path),
+        "send": client.send(store, "a", path),
+        "send from": client.send(store, path, "b"),
+        "list": client.list(path),
+    }
+    for name, call in calls.items():
+        if name == what:
+            with pytest.raises(BadName):
+                network.run(call)
+        else:
+            call.addErrback(lambda reason: reason.trap(FileTransferError))
+    network.settle()
+    assert not client.closed
+
+
+def test_a_folder_in_whose_name_no_room_is_left(tmp_path: Path) -> None:
+    network, client = serve(MemoryStore())
+    (tmp_path / ("n" * 255)).write_bytes(b"")
+    with pytest.raises(BadName, match="4096"):
+        network.run(client.put(tmp_path / ("n" * 255), b"/".join([b"f" * 250] * 16) + b"/"))
+    assert network.run(client.list()) == []
+
+
+@pytest.mark.parametrize("name", ["..", "../up", "/etc/passwd", "a//b", "a\0b", "./a", ""])
+def test_a_name_that_no_server_takes(name: str) -> None:
+    network, client = serve(MemoryStore({b"a": b""}))
+    with pytest.raises(BadName):
+        network.run(client.fetch(name, MemoryStore(), "b"))
+    with pytest.raises(BadName):
+        network.run(client.send(MemoryStore({b"a": b""}), "a", name))
+    assert len(network.run(client.list())) == 1
+
+
+def test_what_is_not_there() -> None:
+    network, client = serve(MemoryStore({b"folder/a": b""}))
+    here = MemoryStore()
+    with pytest.raises(NotFound):
+        network.run(client.fetch("nothing", here, "b"))
+    with pytest.raises(NotFound):
+        network.run(client.send(here, "nothing", "b"))
+    with pytest.raises(NotFound):
+        network.run(client.list("nothing"))
+    with pytest.raises(IsADirectory):
+        network.run(client.fetch("folder", here, "b"))
+    assert [entry.kind for entry in network.run(client.list())] == ["directory"]
+
+
+def test_a_server_that_is_only_read() -> None:
+    network, client = serve(MemoryStore(), writable=False)
+    with pytest.raises(ReadOnly):
+        network.run(client.send(MemoryStore({b"a": CONTENT}), "a", "a"))
+    assert network.run(client.list()) == []
+
+
+def test_a_server_that_replaces_nothing() -> None:
+    there = MemoryStore({b"a": b"old"})
+    network, client = serve(there, overwrite=False)
+    with pytest.raises(FileTransferError) as caught:
+        network.run(client.send(MemoryStore({b"a": CONTENT}), "a", "a"))
+    assert caught.value.code == "exists"
+    assert there.files[b"a"].content == b"old"
+    assert network.run(client.send(MemoryStore({b"a": CONTENT}), "a", "b")).status == "done"
+
+
+@pytest.mark.parametrize("kept", [0, PIECE])
+@pytest.mark.parametrize("direction", ["get", "put"])
+def test_progress_rises_and_ends_at_the_size(direction: str, kept: int) -> None:
+    origin, target = MemoryStore({b"a": CONTENT}), MemoryStore()
+    if kept:
+        sink = target.sink(origin.source(b"a").attributes, True)
+        sink.write([CONTENT[:kept]])
+        sink.keep()
+    network, client = serve(origin if direction == "get" else target)
+    told: list[tuple[int, int, int]] = []
+
+    def watch(now: Moved) -> None:
+        told.append((now.position, now.sent, now.file.size))
+
+    if direction == "get":
+        network.run(client.fetch("a", target, "a", watch))
+    else:
+        network.run(client.send(origin, "a", "a", watch))
+    positions = [position for position, _sent, _size in told]
+    assert positions == sorted(positions)
+    assert told[0] == (kept, 0, len(CONTENT))
+    assert told[-1] == (len(CONTENT), len(CONTENT) - kept, len(CONTENT))
+
+
+@pytest.mark.parametrize("direction", ["get", "put"])
+def test_progress_that_fails_is_no_part_of_the_transfer(direction: str) -> None:
+    origin, target = MemoryStore({b"a": CONTENT}), MemoryStore()
+    network, client = serve(origin if direction == "get" else target)
+    calls = 0
+
+    def watch(now: Moved) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("a bug of the caller's")
+
+    with capturedLogs() as log:
+        if direction == "get":
+            network.run(client.fetch("a", target, "a", watch))
+        else:
+            network.run(client.send(origin, "a", "a", watch))
+    failures: list[LogEvent] = [event for event in log if "log_failure" in event]
+    assert [event["log_failure"].type for event in failures] == [RuntimeError]
+    assert calls == 1
+    assert target.files[b"a"].content == CONTENT
+
+
+def test_a_call_whose_result_never_comes() -> None:
+    network = MemoryNetwork()
+    with pytest.raises(Stuck):
+        network.run(Deferred(), seconds=5)
+    assert network.clock.seconds() == pytest.approx(5)

@@ -1,0 +1,421 @@
+"""A folder that is held open, and what can be done in it without leaving it.
+
+Where the platform has ``openat`` and its kin (Linux, macOS, the BSDs), a folder is a file
+descriptor and every step down is taken from it with O_NOFOLLOW, so that no symbolic link,
+however late it is put there, leads out of the root (open(2), openat(2)).  Elsewhere a
+folder is a path, and links are looked for at each step.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from operator import attrgetter
+
+from twisted_ft.errors import (
+    StorageFailed,
+)
+from twisted_ft.stores import system
+from twisted_ft.terminal import shown
+
+HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
+SETS_TIMES_BY_FD = os.utime in os.supports_fd
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
+_READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_JUNCTION = 0xA0000003
+"""IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
+_CLOSED = -1
+_STATE = attrgetter("st_mode", "st_size", "st_mtime_ns")
+_SETS_LINKS = os.supports_follow_symlinks
+"""What can be done to a symbolic link, and not only to what it leads to."""
+_LINKS_LINKS = os.link in _SETS_LINKS
+"""Whether a symbolic link can be given a second name, and not only what it leads to."""
+
+
+class Folder:
+    """One folder, open; close it, or use it with ``with``."""
+
+    def __init__(self, place: bytes, fd: int | None) -> None:
+        self._place = place
+        self._fd = fd
+
+    @classmethod
+    def root(cls, place: str | bytes) -> Folder:
+        """The folder at ``place``, an ordinary path, whose links are followed.
+
+        :raises StorageFailed: it isn't there, or can't be opened.  As the other side reads
+            this, no more than the last name of ``place`` is told
+        """
+        name = os.path.realpath(os.fsencode(place))
+        try:
+            if HAS_DIR_FD:
+                return cls(name, os.open(name, os.O_RDONLY | _DIRECTORY | _FLAGS))
+            os.scandir(name).close()
+            return cls(name, None)
+        except OSError as error:
+            shortly = shown(os.path.basename(name) or name)
+            raise StorageFailed(
+                f"{shortly}: the store's own folder can't be opened: {error.strerror}"
+            ) from error
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; may be called more than once."""
+        if self._fd is not None and self._fd != _CLOSED:
+            fd, self._fd = self._fd, _CLOSED
+            os.close(fd)
+
+    def below(self, names: Sequence[bytes]) -> Folder:
+        """The folder that ``names`` lead to; ELOOP where one of them is a link."""
+        if not names:
+            return Folder(self._place, None if self._fd is None else os.dup(self._fd))
+        here = self._step(names[0])
+        for name in names[1:]:
+            with here:
+                here = here._step(name)
+        return here
+
+    def _step(self, name: bytes) -> Folder:
+        if self._fd is None:
+            _check_folder(self.stat(name))
+            return Folder(self._at(name), None)
+        flags = os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _FLAGS
+        try:
+            return Folder(b"", os.open(name, flags, dir_fd=self._fd))
+        except NotADirectoryError:  # which is what Linux says of a link, too
+            _check_folder(self.stat(name))
+            raise
+
+    def _at(self, name: bytes) -> bytes:
+        """What to name ``name`` by beside ``dir_fd=self._fd``."""
+        return name if self._fd is not None else os.path.join(self._place, name)
+
+    def stat(self, name: bytes) -> os.stat_result:
+        """lstat(2)."""
+        return os.stat(self._at(name), dir_fd=self._fd, follow_symlinks=False)
+
+    def open_file(self, name: bytes) -> tuple[int, os.stat_result]:
+        """A descriptor to read a plain file, and its status.
+
+        It is looked at before it is opened, as opening a device can do something.  ELOOP for a
+        link, ENXIO for what is no file.
+        """
+        _check_plain(self.stat(name))
+        return self._open_plain(name, os.O_RDONLY)
+
+    def open_partial(self, name: bytes) -> int:
+        """A descriptor to read and append to ``name``, made if missing, for this user alone."""
+        with suppress(FileNotFoundError):
+            _check_plain(self.stat(name))
+        return self._open_plain(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)[0]
+
+    def _open_plain(self, name: bytes, flags: int) -> tuple[int, os.stat_result]:
+        fd = os.open(self._at(name), flags | _NOFOLLOW | _FLAGS, 0o600, dir_fd=self._fd)
+        try:
+            status = os.fstat(fd)
+            _check_plain(status)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd, status
+
+    def read_whole(self, name: bytes, limit: int) -> tuple[bytes | None, os.stat_result]:
+        """A plain file's content, and its status; no content where it has over ``limit`` bytes.
+
+        ELOOP for a link, ENXIO for what is no file, ESTALE where it changed meanwhile.
+        """
+        fd = os.open(self._at(name), _READ, dir_fd=self._fd)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                _check_plain(status)
+            if status.st_size > limit:
+                return None, status
+            content = os.read(fd, status.st_size + 1)
+            if len(content) != status.st_size or os.fstat(fd).st_mtime_ns != status.st_mtime_ns:
+                raise OSError(errno.ESTALE, "changed")
+            return content, status
+        finally:
+            os.close(fd)
+
+    def read_link(self, name: bytes) -> bytes:
+        """readlink(2)."""
+        return os.fsencode(os.readlink(self._at(name), dir_fd=self._fd))
+
+    def scan(self) -> Iterator[tuple[bytes, bool]]:
+        """Each name in it, in no order, and whether that is a plain file; nothing is opened."""
+        encode = os.fsencode
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            for each in found:
+                yield encode(each.name), each.is_file(follow_symlinks=False)
+
+    def survey(self, most: int) -> tuple[list[bytes], list[bytes]] | None:
+        """The names of the plain files in it, and of all else; None, where over ``most`` are."""
+        with os.scandir(os.fsdecode(self._place) if self._fd is None else self._fd) as found:
+            entries: list[os.DirEntry[str]] = list(islice(found, most + 1))
+        if len(entries) > most:
+            return None
+        plain = [each.name for each in entries if each.is_file(follow_symlinks=False)]
+        if len(plain) == len(entries):
+            return _encoded(plain), []
+        others = [each.name for each in entries if not each.is_file(follow_symlinks=False)]
+        return _encoded(plain), _encoded(others)
+
+    def states(self, names: Sequence[bytes]) -> list[tuple[int, int, int]]:
+        """The mode, the size and the modification time of each of very many things in it."""
+        if self._fd is None:
+            return [_STATE(self.stat(name)) for name in names]
+        stat, fd = os.stat, self._fd
+        return [_STATE(stat(name, dir_fd=fd, follow_symlinks=False)) for name in names]
+
+    def read_record(self, name: bytes) -> bytes:
+        """The content of a small file; nothing where there is none that can be read."""
+        try:
+            fd, _ = self.open_file(name)
+        except OSError:
+            return b""
+        with open(fd, "rb") as file:
+            return file.read(4096)
+
+    def write_record(self, name: bytes, content: bytes) -> None:
+        """Make ``content`` the content of a small file, which is made anew."""
+        self.remove(name)
+        fd, _ = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with open(fd, "wb") as file:
+            file.write(content)
+
+    def write_new(
+        self, name: bytes, content: bytes, mode: int, mtime: int, exact: bool, sync: bool
+    ) -> None:
+        """Write a new file, in place of what is left under its name; nothing is left if it fails.
+
+        :param mode: permissions
+        :param mtime: in nanoseconds since 1970
+        :param exact: whether the mask of the process would take something of ``mode`` (umask(2))
+        :param sync: whether the file is synced
+        """
+        fd = self._create(name, mode)
+        try:
+            if content and os.write(fd, content) != len(content):
+                raise OSError(errno.ENOSPC, "written in part")  # of a file, only where it is full
+            if exact:
+                system.set_mode(fd, mode)
+            os.utime(fd if SETS_TIMES_BY_FD else self._at(name), ns=(mtime, mtime))
+            if sync:
+                os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            self.remove(name)
+            raise
+        os.close(fd)
+
+    def _create(self, name: bytes, mode: int) -> int:
+        try:
+            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
+        except FileExistsError:
+            self.remove(name)
+            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
+
+    def make_link(self, name: bytes, target: bytes, mtime: int) -> None:
+        """symlink(2), with a modification time in nanoseconds where links can have one."""
+        os.symlink(target, self._at(name), dir_fd=self._fd)
+        self.set_link_times(name, mtime)
+
+    def set_link_times(self, name: bytes, mtime: int) -> None:
+        """Set the modification time of ``name`` itself, be it a link, where that can be done."""
+        if os.utime in _SETS_LINKS:
+            os.utime(self._at(name), ns=(mtime, mtime), dir_fd=self._fd, follow_symlinks=False)
+
+    def settle(self, mode: int, mtime: int) -> bool:
+        """Give the folder itself its permissions and its time; False where it has them."""
+        status = self.status()
+        target = self._place if self._fd is None else self._fd
+        differs = False
+        if stat.S_IMODE(status.st_mode) & 0o777 != mode and os.name != "nt":
+            os.chmod(target, stat.S_IMODE(status.st_mode) & ~0o777 | mode)
+            differs = True
+        if status.st_mtime_ns != mtime:
+            os.utime(target, ns=(mtime, mtime))
+            differs = True
+        return differs
+
+    def settle_below(self, name: bytes, mode: int, mtime: int) -> bool:
+        """The same for a folder in it, which is opened only where that can't be spared.
+
+        ELOOP where ``name`` is a link, ENOTDIR where it is no folder.
+        """
+        status = self.stat(name)
+        _check_folder(status)
+        if stat.S_IMODE(status.st_mode) & 0o777 != mode or os.utime not in _SETS_LINKS:
+            with self._step(name) as folder:
+                return folder.settle(mode, mtime)
+        if status.st_mtime_ns != mtime:
+            self.set_link_times(name, mtime)
+            return True
+        return False
+
+    def set_times(self, name: bytes, fd: int, mtime: int) -> None:
+        """Set the modification time of ``name``, open as ``fd``, in nanoseconds."""
+        target = fd if SETS_TIMES_BY_FD else self._at(name)
+        os.utime(target, ns=(mtime, mtime))
+
+    def replace(self, old: bytes, new: bytes, there: Folder | None = None) -> None:
+        """rename(2): ``new`` is the old file at every moment, or the new one.
+
+        :param there: the folder that ``new`` is in, where that is another
+        """
+        there = there or self
+        os.replace(self._at(old), there._at(new), src_dir_fd=self._fd, dst_dir_fd=there._fd)
+
+    def rename_new(self, old: bytes, new: bytes, there: Folder | None = None) -> None:
+        """Rename, and EEXIST where ``new`` is there: link(2) and unlink(2), which see to it.
+
+        Where the file system has no links (EPERM, as FAT, and for folders), it is looked for
+        first, and what another program puts there within microseconds is replaced.
+
+        :param there: the folder that ``new`` is in, where that is another
+        """
+        there = there or self
+        if os.name == "nt":  # where rename does so by itself
+            os.rename(self._at(old), there._at(new))
+            return
+        try:
+            self._link(old, new, there)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            with suppress(FileNotFoundError):
+                there.stat(new)
+                raise FileExistsError(errno.EEXIST, "there already") from None
+            self.replace(old, new, there)
+        else:
+            self.remove(old)
+
+    def _link(self, old: bytes, new: bytes, there: Folder) -> None:
+        os.link(
+            self._at(old),
+            there._at(new),
+            src_dir_fd=self._fd,
+            dst_dir_fd=there._fd,
+            follow_symlinks=not _LINKS_LINKS,
+        )
+
+    def remove(self, name: bytes) -> None:
+        """unlink(2); nothing to do where it isn't there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self._fd)
+
+    def make_folder(self, name: bytes) -> None:
+        """mkdir(2)."""
+        os.mkdir(self._at(name), dir_fd=self._fd)
+
+    def remove_folder(self, name: bytes) -> bool:
+        """rmdir(2); False where there is something in it."""
+        try:
+            os.rmdir(self._at(name), dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
+    def has_folder(self, name: bytes) -> bool:
+        """Whether ``name``, which must be there, is a folder; a link to one is none."""
+        status = self.stat(name)
+        return stat.S_ISDIR(status.st_mode) and not _is_link(status)
+
+    def has(self, name: bytes, folder: Folder) -> bool:
+        """Whether ``name`` in it is this very folder."""
+        try:
+            return os.path.samestat(self.stat(name), folder.status())
+        except FileNotFoundError:
+            return False
+
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            return next(found, None) is None
+
+    def status(self) -> os.stat_result:
+        """fstat(2)."""
+        return os.stat(self._place) if self._fd is None else os.fstat(self._fd)
+
+    def above(self, known: os.stat_result) -> Folder:
+        """The folder that this one is in.
+
+        :param known: the status that it had; EBUSY where this folder has been moved since
+        """
+        if self._fd is None:
+            return Folder(os.path.dirname(self._place), None)
+        fd = os.open(b"..", os.O_RDONLY | _DIRECTORY | _FLAGS, dir_fd=self._fd)
+        if not os.path.samestat(os.fstat(fd), known):
+            os.close(fd)
+            raise OSError(errno.EBUSY, "moved to another folder")
+        return Folder(b"", fd)
+
+    def lock(self) -> bool:
+        """Take the lock on the folder without waiting; False where someone else has it."""
+        return self._fd is not None and system.lock(self._fd)
+
+    def unlock(self) -> None:
+        """Let go of it."""
+        if self._fd is not None:
+            system.unlock(self._fd)
+
+    def sync_file_system(self) -> None:
+        """Make durable all that was written to its file system (syncfs(2))."""
+        if self._fd is not None:
+            system.sync_file_system(self._fd)
+
+    def sync(self) -> None:
+        """Make the names in it durable, where the platform can sync a folder (fsync(2))."""
+        if self._fd is not None:
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # a file system that can't
+                    raise
+
+    def names(self) -> list[bytes]:
+        """The names in it, sorted."""
+        if self._fd is None:
+            return sorted(os.listdir(self._place))
+        return sorted(map(os.fsencode, os.listdir(self._fd)))
+
+
+def _encoded(names: list[str]) -> list[bytes]:
+    """Names as bytes, all in one call; a name holds no NUL."""
+    return os.fsencode("\0".join(names)).split(b"\0") if names else []
+
+
+def _is_link(status: os.stat_result) -> bool:
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+def _check_folder(status: os.stat_result) -> None:
+    if _is_link(status):
+        raise OSError(errno.ELOOP, "a symbolic link")
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, "no folder")
+
+
+def _check_plain(status: os.stat_result) -> None:
+    if _is_link(status):
+        raise OSError(errno.ELOOP, "a symbolic link")
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, "a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ENXIO, "no plain file")

@@ -1,0 +1,49 @@
+"""What a local path on a command line means: the folder, and the name in it.  Both block."""
+
+from __future__ import annotations
+
+import os
+
+from twisted_ft.errors import BadName, IsADirectory, NotFound
+from twisted_ft.stores.names import file_components
+from twisted_ft.stores.refusals import sentences
+from twisted_ft.terminal import shown
+
+
+def destination(dest: str, remote: bytes) -> tuple[str, str]:
+    """Where a download of ``remote`` goes: a folder that exists, and a name.
+
+    ``dest`` is a file, or a folder if it exists as one or ends in ``/``; such a folder is
+    made.  The name is taken from ``remote``, the path that the user asked for, never from
+    what a server says.
+    """
+    if not dest:
+        raise BadName("the destination is empty; write . for the current folder")
+    _check_nul(dest)
+    with sentences(os.fsencode(dest)):
+        if dest.endswith(("/", os.sep)):
+            os.makedirs(dest, exist_ok=True)
+        if os.path.isdir(dest):
+            return dest, os.fsdecode(file_components(remote)[-1])
+    folder, name = os.path.split(dest)
+    if not os.path.isdir(folder or "."):
+        raise NotFound(f"{shown(dest)}: there is no folder {shown(folder)}; make it first")
+    return folder or ".", name
+
+
+def origin(path: str) -> tuple[str, str]:
+    """Where an upload comes from: a folder and a name; the user's own links are followed."""
+    if not path:
+        raise BadName("no file is named")
+    _check_nul(path)
+    with sentences(os.fsencode(path)):
+        real = os.path.realpath(path, strict=True)
+    folder, name = os.path.split(real)
+    if not name:
+        raise IsADirectory(f"{shown(path)}: this is a folder")
+    return folder, name
+
+
+def _check_nul(path: str) -> None:
+    if "\0" in path:
+        raise BadName(f"{shown(path)}: a name can't hold a NUL byte")

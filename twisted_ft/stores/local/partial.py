@@ -1,0 +1,242 @@
+"""A file that is still on its way into a folder: kept, locked, carried on, published.
+
+Beside the file that is to be ``NAME`` stand, until it is published,
+
+* ``.ft-DIGEST.part``: what has arrived, from the first byte on, without holes;
+* ``.ft-DIGEST.from``: which state of which file that is, as its sender named it.
+
+DIGEST is that of NAME, so that a name of any length has room for it.  Who holds the lock on
+the ``.part`` (flock(2)) is the only one to touch either; a process that dies lets go of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from blake3 import blake3
+from zope.interface import implementer
+
+from twisted_ft.errors import Busy, IsADirectory, NotAFile
+from twisted_ft.stores import system
+from twisted_ft.stores.interfaces import Buffer, ISink
+from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.refusals import already_exists, sentences
+from twisted_ft.terminal import shown
+from twisted_ft.wire.messages import Attributes
+
+_PIECE = 1 << 22
+"""Bytes in one piece of what was kept: enough to be worth a trip to another thread."""
+_OWNER = 0o600
+"""The permissions without which a partial file couldn't be carried on."""
+
+
+def partial_names(name: bytes) -> tuple[bytes, bytes]:
+    """What the data and the record of a file are called while it is on its way."""
+    stem = b".ft-" + blake3(name).digest()[:16].hex().encode()
+    return stem + b".part", stem + b".from"
+
+
+@implementer(ISink)
+class PartialFile:
+    """The sink of a folder: see ISink, and the module's docstring.
+
+    :param folder: is closed when the sink ends
+    :param durable: whether it is synced before it is published
+    :raises Busy: another sink of this name is open, here or in another process
+    :raises OSError: it can't be made, and ``folder`` is still open
+    """
+
+    def __init__(
+        self, folder: Folder, name: bytes, file: Attributes, overwrite: bool, durable: bool
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._file = file
+        self._mode = file.mode & 0o777
+        self._overwrite, self._durable = overwrite, durable
+        self._part, self._record = partial_names(name)
+        self._fd = self._open_locked()
+        try:
+            self.offset = self._kept_size()
+        except BaseException:
+            self.keep()
+            raise
+
+    def _open_locked(self) -> int:
+        while True:
+            fd = self._folder.open_partial(self._part)
+            try:
+                if self._lock(fd):
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+    def _lock(self, fd: int) -> bool:
+        """Lock the partial file; False where ``fd`` isn't it, and it is to be opened again."""
+        if not system.lock(fd):
+            raise Busy(
+                f"{shown(self._file.path)}: another transfer to this name is under way; "
+                "try again when it has ended"
+            )
+        status = os.fstat(fd)
+        try:
+            current = os.path.samestat(status, self._folder.stat(self._part))
+        except FileNotFoundError:
+            current = False
+        if current and status.st_nlink > 1:  # published, but killed before it lost this name
+            self._folder.remove(self._part)
+            return False
+        return current
+
+    def _kept_size(self) -> int:
+        """How much of this very state of the file is here; what is of another is dropped."""
+        size = os.fstat(self._fd).st_size
+        if size <= self._file.size and self._folder.read_record(self._record) == self._identity():
+            return size
+        os.ftruncate(self._fd, 0)
+        self._folder.write_record(self._record, self._identity())
+        return 0
+
+    def _identity(self) -> bytes:
+        return b"%d %b\n" % (self._file.size, self._file.version.hex().encode())
+
+    def kept(self) -> Iterator[bytes]:
+        """See ISink."""
+        position = 0
+        while position < self.offset:
+            with sentences(self._file.path):
+                piece = system.read_at(self._fd, min(_PIECE, self.offset - position), position)
+            if not piece:
+                return
+            position += len(piece)
+            yield piece
+
+    def write(self, pieces: Sequence[Buffer]) -> None:
+        """See ISink."""
+        with sentences(self._file.path):
+            system.write_all(self._fd, pieces)
+
+    def publish(self) -> None:
+        """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
+        with sentences(self._file.path):
+            try:
+                self._complete()
+                standing = replaceable(self._folder, self._name, self._file.path)
+                if standing is not None and not self._overwrite:
+                    raise already_exists(self._file.path)
+                self._give_name()
+                if self._durable:
+                    self._folder.sync()
+            finally:
+                self._close()
+
+    def _complete(self) -> None:
+        """Time and permissions first, so that the real name never has others; then to the disk.
+
+        The owner's own permissions wait: without them nobody could carry on, were this the end.
+        """
+        system.set_mode(self._fd, self._mode | _OWNER)
+        self._folder.set_times(self._part, self._fd, self._file.mtime)
+        if not self._durable:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError:  # and what was not written may seem to be, from here on (fsync(2))
+            self.discard()
+            raise
+
+    def _give_name(self) -> None:
+        self._folder.remove(self._record)
+        if not system.MOVES_OPEN_FILES:
+            self._close_file()
+        if self._overwrite:
+            self._folder.replace(self._part, self._name)
+        else:
+            self._folder.rename_new(self._part, self._name)
+        if self._fd >= 0 and self._mode & _OWNER != _OWNER:
+            system.set_mode(self._fd, self._mode)
+            if self._durable:
+                os.fsync(self._fd)
+
+    def keep(self) -> None:
+        """See ISink; where nothing has arrived, nothing is left."""
+        with sentences(self._file.path):
+            if self._fd >= 0 and not os.fstat(self._fd).st_size:
+                self.discard()
+            self._close()
+
+    def discard(self) -> None:
+        """See ISink."""
+        if self._fd >= 0:
+            with sentences(self._file.path):
+                try:
+                    self._folder.remove(self._record)
+                    if not system.MOVES_OPEN_FILES:
+                        self._close_file()
+                    self._folder.remove(self._part)
+                finally:
+                    self._close()
+
+    def _close(self) -> None:
+        try:
+            self._close_file()
+        finally:
+            self._folder.close()
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
+    """Remove a partial file, or a record of one, that nobody is at work on.
+
+    :raises Busy: somebody is
+    """
+    try:
+        fd, _ = folder.open_file(name)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # put there by others
+            raise
+        folder.remove(name)
+        return
+    try:
+        if not system.lock(fd):
+            raise Busy(f"{shown(path)}: a transfer to this folder is under way; try again")
+        if not system.MOVES_OPEN_FILES:
+            os.close(fd)
+            fd = -1
+        folder.remove(name)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def replaceable(folder: Folder, name: bytes, path: bytes) -> os.stat_result | None:
+    """What a file called ``name`` would take the place of: a file or a link, or nothing.
+
+    :raises IsADirectory: a folder is never replaced
+    :raises NotAFile: nor is a FIFO, a device or a socket
+    """
+    try:
+        status = folder.stat(name)
+    except FileNotFoundError:
+        return None
+    check_replaceable(status, path)
+    return status
+
+
+def check_replaceable(status: os.stat_result, path: bytes) -> None:
+    """Whether what has this status, at ``path``, may make room for a file; see ``replaceable``."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectory(
+            f"{shown(path)}: this is a folder; end the name with / to put a file into it"
+        )
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        raise NotAFile(f"{shown(path)}: this is no file, and is not replaced")

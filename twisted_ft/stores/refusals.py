@@ -1,0 +1,70 @@
+"""Why something can't be had, or done: the sentences that stores share."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted_ft.errors import (
+    AlreadyExists,
+    BadName,
+    Busy,
+    FileTransferError,
+    Forbidden,
+    IsADirectory,
+    NoSpace,
+    NotADirectory,
+    NotAFile,
+    NotFound,
+    ReadOnly,
+    SourceChanged,
+    StorageFailed,
+)
+from twisted_ft.terminal import shown
+
+_BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
+    errno.ENOENT: (NotFound, "there is no such file or folder"),
+    errno.EISDIR: (IsADirectory, "this is a folder"),
+    errno.ENOTDIR: (NotADirectory, "a part of this path is no folder"),
+    errno.ELOOP: (NotAFile, "there is a symbolic link in this path, and links aren't followed"),
+    errno.ENXIO: (NotAFile, "this is no file"),
+    errno.EACCES: (Forbidden, "permission denied"),
+    errno.EPERM: (Forbidden, "operation not permitted"),
+    errno.EROFS: (ReadOnly, "the file system is read-only"),
+    errno.EEXIST: (AlreadyExists, "there is a file of this name already"),
+    errno.ENOSPC: (NoSpace, "no space left on the disk; make room, and try again"),
+    errno.EDQUOT: (NoSpace, "the disk quota is used up; make room, and try again"),
+    errno.EFBIG: (NoSpace, "the file is too large for the file system"),
+    errno.ENAMETOOLONG: (BadName, "the name is too long for the file system"),
+    errno.EILSEQ: (BadName, "the file system can't hold this name"),
+    errno.ENOTEMPTY: (Busy, "something was put into the folder while it was removed; try again"),
+    errno.ESTALE: (SourceChanged, "the file changed while it was being sent; try again"),
+    errno.EBUSY: (Busy, "the operating system uses it; try again later"),
+    errno.EXDEV: (
+        StorageFailed,
+        "the new name is on another file system, where only a copy can go; get it, and put it",
+    ),
+}
+
+
+@contextmanager
+def sentences(path: bytes) -> Iterator[None]:
+    """Turn an OSError into a failure that names ``path`` and says what happened."""
+    try:
+        yield
+    except OSError as error:
+        raise failure_of(error, path) from error
+
+
+def failure_of(error: OSError, path: bytes) -> FileTransferError:
+    """What an OSError about ``path`` means to a person, and to the other side."""
+    kind, text = _BY_ERRNO.get(error.errno or 0, (StorageFailed, error.strerror or str(error)))
+    if error.errno == errno.EINVAL and isinstance(error.filename, (bytes, str)):
+        kind, text = _BY_ERRNO[errno.EILSEQ]
+    return kind(f"{shown(path) or 'the root'}: {text}")
+
+
+def already_exists(path: bytes) -> AlreadyExists:
+    """The failure where a file may not be replaced."""
+    return AlreadyExists(f"{shown(path)}: there is a file of this name, and it may not be replaced")

@@ -1,0 +1,1 @@
+"""One connection: the protocol, its two sides, its timers, and who takes part in it."""

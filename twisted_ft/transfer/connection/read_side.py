@@ -1,0 +1,128 @@
+"""What comes off the transport, as it is taken: not while reading is paused.
+
+The reactor reads; or a thread does, where much comes fast over plain TCP: it has the socket for a
+turn, until it gives it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted_ft.transfer.connection.keep_alive import Work
+from twisted_ft.transfer.connection.participants import ParcelTaker, Participant
+from twisted_ft.transfer.connection.timeouts import Patience
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.sockets.recvfile import SocketBody, can_recvfile
+from twisted_ft.transfer.sockets.recvmessages import SocketMessages
+from twisted_ft.wire.conversation import Conversation
+
+_FAST = 1 << 16
+"""Bytes that came at once, where a body comes fast."""
+
+
+class Reading:
+    """Pauses the transport, and offers what is next on its socket to whose it is.
+
+    :param conversation: knows what is next
+    :param work: pausing is a job: it is because of what is done here
+    :param patience: is told when nothing can be heard
+    :param participant: who takes part in an exchange
+    :param receive: takes bytes that were read, and belong to somebody else
+    """
+
+    parcel_taker: ParcelTaker | None = None
+    """who takes the parcels that come on this connection, if anybody does"""
+
+    def __init__(
+        self,
+        transport: Any,
+        conversation: Conversation,
+        runtime: Runtime,
+        work: Work,
+        patience: Patience,
+        participant: Callable[[int], Participant],
+        receive: Callable[[bytes], None],
+    ) -> None:
+        self._transport, self._conversation = transport, conversation
+        self._runtime, self._work, self._patience = runtime, work, patience
+        self._participant, self._receive = participant, receive
+        self._paused = 0
+        self._over = False
+
+    def pause(self) -> None:
+        """Take nothing more off the transport until ``resume``; calls are counted."""
+        self._paused += 1
+        if self._paused == 1:
+            self._transport.pauseProducing()
+            self._work.job_begins()
+            self._patience.reading_paused()
+
+    def resume(self) -> None:
+        """The counterpart of ``pause``."""
+        self._paused -= 1
+        if not self._paused:
+            self._work.job_ends()
+            if not self._over:
+                self._transport.resumeProducing()
+                self._patience.reading_resumed()
+
+    def pace(self, limit: RateLimit, size: int) -> None:
+        """Pause for as long as ``limit`` demands of who has just taken ``size`` bytes."""
+        wait = limit.take(size, self._runtime.now())
+        if wait > 0:
+            self.pause()
+            self._runtime.sleep(wait).addCallback(lambda _: self.resume())
+
+    def end(self) -> None:
+        """The transport is gone."""
+        self._over = True
+
+    # -- a thread that reads by itself ---------------------------------------------------
+
+    def offer_socket(self, received: int) -> None:
+        """Where much comes fast, let a thread take what is to come of it off the socket.
+
+        :param received: bytes that have just come
+        """
+        if received < _FAST or self._paused or not can_recvfile(self._transport):
+            return
+        exchange, left = self._conversation.data_to_come
+        with suppress(OSError):  # no descriptor is left: it comes through the transport, as ever
+            if left:
+                self._offer_body(exchange, SocketBody(self._transport, left))
+            elif self._conversation.amid_message and self.parcel_taker is not None:
+                self._offer_messages(self.parcel_taker)
+
+    def _offer_body(self, exchange: int, waiting: SocketBody) -> None:
+        self.pause()
+        if not self._participant(exchange).socket_offered(waiting):
+            self.body_returned(waiting)
+
+    def _offer_messages(self, taker: ParcelTaker) -> None:
+        if not taker.may_be_offered:
+            return
+        limit = self._conversation.limits.message
+        waiting = SocketMessages(self._transport, limit)
+        waiting.begin(self._conversation.let_go_of_message())
+        self.pause()
+        taker.messages_offered(waiting)
+
+    def body_returned(self, waiting: SocketBody) -> None:
+        """Whoever took a body off the socket has done so, and gives the rest back."""
+        waiting.close()
+        self._conversation.data_came(waiting.left)
+        if waiting.received:
+            self._work.took_some = True
+        if waiting.header:
+            self._receive(bytes(waiting.header))
+        self.resume()
+
+    def messages_returned(self, waiting: SocketMessages) -> None:
+        """Whoever took messages off the socket has done so, and gives the rest back."""
+        waiting.close()
+        if rest := waiting.rest:
+            self._receive(rest)
+        self.resume()

@@ -1,0 +1,66 @@
+"""A change of the tree: the end that makes it, and the end that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.python.failure import Failure
+
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.transfer.exchanges.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.wire.machine import State
+from twisted_ft.wire.messages import Change, Changed, MakeFolder, Refuse, Remove
+
+
+class Changing(Dialogue):
+    """Makes a change, and says so when it is durable."""
+
+    async def answer(self, change: Change, store: IStore, overwrite: bool) -> int:
+        """Make it, or say Refuse; how many files, folders and links are concerned.
+
+        :param overwrite: whether what is renamed may replace a file
+        """
+        try:
+            count = await self.protocol.work.in_thread(_make, change, store, overwrite)
+            if self.failure is None:  # else nobody hears it; it is made all the same
+                self.protocol.say(Changed(self.number, count))
+            return count
+        except Exception:
+            error = as_error(Failure())
+            if self.state is State.CHANGING and self.failure is None:
+                self.protocol.say(Refuse(self.number, error.code, error.text))
+            raise error from None
+        finally:
+            self.protocol.leave(self.number)
+
+
+def _make(change: Change, store: IStore, overwrite: bool) -> int:
+    """Blocks."""
+    if isinstance(change, Remove):
+        count: int = store.remove(change.path, change.deep)
+        return count
+    if isinstance(change, MakeFolder):
+        store.make_folder(change.path)
+    else:
+        store.rename(change.path, change.new, overwrite)
+    return 1
+
+
+class AskingForChange(Dialogue):
+    """Asks for a change."""
+
+    async def ask(self, change: Callable[[int], Change]) -> int:
+        """How many files, folders and links it concerned; the failure that the other side names.
+
+        :param change: the message, once the number of its exchange is known
+        """
+        try:
+            self.protocol.say(change(self.number))
+            changed = await self.hear(Changed)
+        except Exception:
+            error = as_error(Failure())
+            await self.protocol.leave(self.number)
+            raise error from None
+        self.protocol.leave(self.number)
+        return changed.count

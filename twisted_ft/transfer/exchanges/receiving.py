@@ -1,0 +1,143 @@
+"""The receiver of one file, whichever end it is on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from msgspec.structs import replace
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
+from twisted_ft.stores.interfaces import ISink, IStore
+from twisted_ft.terminal import shown
+from twisted_ft.transfer.bodies.inflow import Inflow
+from twisted_ft.transfer.bodies.tracker import Course, Moved
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.exchanges.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.transfer.sockets.recvfile import WORTHWHILE, SocketBody
+from twisted_ft.wire.machine import State
+from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
+
+
+class Receiving(Dialogue):
+    """Takes a file that is offered: verified, synced, in its place, and only then receipted.
+
+    :param durable: whether it is synced at all
+    """
+
+    def __init__(
+        self,
+        protocol: FileTransferProtocol,
+        number: int | None = None,
+        course: Course | None = None,
+        durable: bool = True,
+    ) -> None:
+        super().__init__(protocol, number)
+        self._durable = durable
+        self._course = course or Course()
+        self._course.stop = self.fail
+        self._inflow: Inflow | None = None
+        self._expected = 0
+
+    async def get(self, path: bytes, store: IStore, name: bytes) -> Moved:
+        """Ask for ``path``, and receive it into ``store`` as ``name``."""
+        try:
+            self.protocol.say(Get(self.number, path))
+            offer = await self.hear(Offer)
+        except Exception:
+            error = self._refuse(as_error(Failure()))
+            await self.protocol.leave(self.number)
+            raise error from None
+        if offer.file.path != path:
+            raise self._broken(f"{shown(path)} was asked for, {shown(offer.file.path)} offered")
+        return await self.receive(replace(offer.file, path=name), store, overwrite=True)
+
+    async def receive(self, file: Attributes, store: IStore, overwrite: bool) -> Moved:
+        """Receive ``file``, which has been offered, under the name that it has.
+
+        :raises FileTransferError: why it isn't there; what arrived is kept for the next time
+        """
+        self._course.begins(file)
+        try:
+            sink = await self.protocol.work.in_thread(store.sink, file, overwrite, self._durable)
+            moved = await self._receive_or_keep(sink, file)
+        except Exception:
+            error = self._refuse(as_error(Failure()))
+            await self.protocol.leave(self.number)
+            raise error from None
+        self.protocol.leave(self.number)
+        return moved
+
+    async def _receive_or_keep(self, sink: ISink, file: Attributes) -> Moved:
+        """Receive, or write what has arrived before letting go of it."""
+        try:
+            return await self._receive_into(sink, file)
+        except Exception:
+            reason = as_error(Failure())
+            if self._inflow is not None:
+                await self._inflow.at_rest()
+            await self.protocol.work.in_thread(sink.keep).addErrback(as_error)
+            raise reason from None
+
+    async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
+        self.check()
+        self._course.goes_on_from(sink.offset)
+        self._expected = file.size - sink.offset
+        self._inflow = Inflow(
+            self.protocol.reading, self.protocol.work.in_thread, sink, self._sink_failed
+        )
+        self.protocol.say(Accept(self.number, sink.offset))
+        done = await self.hear(Done)
+        if self._expected:
+            raise self._broken(f"the sender is done, but {self._expected} bytes are missing")
+        await self._inflow.at_rest()
+        if self.failure is not None:
+            raise self.failure
+        if self._inflow.digest() != done.blake3:
+            await self.protocol.work.in_thread(sink.discard)
+            raise Corrupt(f"{shown(file.path)}: what arrived isn't what was sent; it is dropped")
+        await self.protocol.work.in_thread(sink.publish)
+        self.protocol.say(Receipt(self.number, done.blake3))
+        return self._course.ends(done.blake3)
+
+    def data_received(self, content: bytes | memoryview) -> None:
+        """See Participant."""
+        self._expected -= len(content)
+        if self._expected < 0:
+            self.fail(self._broken("more data than the size that was offered"))
+        elif self._inflow is not None and self.state is State.BODY:
+            self._inflow.take(content)
+            if self._course.limit is not None:
+                self.protocol.reading.pace(self._course.limit, len(content))
+            self._course.moves(len(content))
+
+    def socket_offered(self, waiting: SocketBody) -> bool:
+        """See Participant; where there is a limit on the rate, the pieces are better counted."""
+        if self._inflow is None or self.state is not State.BODY or self._course.limit is not None:
+            return False
+        if self._expected < max(waiting.left, WORTHWHILE):
+            return False
+        waiting.to_come = self._expected
+        return self._inflow.take_from(waiting, self._taken)
+
+    def _taken(self, waiting: SocketBody) -> None:
+        self._expected -= waiting.received
+        self.protocol.reading.body_returned(waiting)
+        self._course.moves(waiting.received)
+
+    def _sink_failed(self, error: FileTransferError) -> None:
+        """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
+        self.fail(self._refuse(error))
+
+    def _broken(self, text: str) -> ProtocolError:
+        error = ProtocolError(text)
+        self.protocol.end(error)
+        return error
+
+    def _refuse(self, error: FileTransferError) -> FileTransferError:
+        """Tell the sender, where it still waits for us."""
+        if self.state in (State.ASKED, State.OFFERED, State.BODY, State.VERIFYING):
+            with suppress(FileTransferError):  # the connection may have ended, and all with it
+                self.protocol.say(Refuse(self.number, error.code, error.text))
+        return error

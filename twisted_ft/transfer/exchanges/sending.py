@@ -1,0 +1,92 @@
+"""The sender of one file, whichever end it is on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from msgspec.structs import replace
+from twisted.python.failure import Failure
+
+from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
+from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.transfer.bodies.outflow import send_body
+from twisted_ft.transfer.bodies.tracker import Course, Moved
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.exchanges.dialogue import Dialogue
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.wire.machine import State
+from twisted_ft.wire.messages import Abort, Accept, Done, Offer, Receipt
+
+
+class Sending(Dialogue):
+    """Offers a file, sends what the receiver lacks, and waits for its Receipt."""
+
+    def __init__(
+        self,
+        protocol: FileTransferProtocol,
+        number: int | None = None,
+        course: Course | None = None,
+    ) -> None:
+        super().__init__(protocol, number)
+        self._course = course or Course()
+        self._course.stop = self.fail
+
+    async def answer(self, store: IStore, path: bytes) -> Moved:
+        """Send what a Get has asked for, or say Abort."""
+        try:
+            source = await self.protocol.work.in_thread(store.source, path)
+        except Exception:
+            raise self._abort(as_error(Failure())) from None
+        return await self.send(source, path)
+
+    async def send(self, source: ISource, path: bytes) -> Moved:
+        """Send ``source``, which is closed at the end, under the name ``path``.
+
+        :raises FileTransferError: it didn't arrive, or the receiver wouldn't have it
+        """
+        moved = self._course.begins(source.attributes)
+        try:
+            self.check()
+            self._course.check()
+            self.protocol.say(Offer(self.number, replace(source.attributes, path=path)))
+            accept = await self.hear(Accept)
+            self._course.goes_on_from(self._checked(accept.offset, moved.file.size))
+            digest = await send_body(
+                self.protocol, self.number, source, accept.offset, self._course, self.check
+            )
+            self.protocol.say(Done(self.number, digest))
+            receipt = await self.hear(Receipt)
+            self._check_receipt(receipt, digest)
+        except Exception:
+            error = self._abort(as_error(Failure()))
+            if isinstance(error, Corrupt):
+                source.remember(None)
+            self.protocol.work.in_thread(source.close).addErrback(as_error)
+            await self.protocol.leave(self.number)
+            raise error from None
+        self.protocol.work.in_thread(source.close).addErrback(as_error)
+        self.protocol.leave(self.number)
+        return self._course.ends(digest)
+
+    def _checked(self, offset: int, size: int) -> int:
+        if offset <= size:
+            return offset
+        error = ProtocolError(
+            f"the receiver wants to go on from {offset}, behind the end at {size}"
+        )
+        self.protocol.end(error)
+        raise error
+
+    def _check_receipt(self, receipt: Receipt, digest: bytes) -> None:
+        if receipt.blake3 != digest:
+            error = ProtocolError("the receipt is for other bytes than were sent")
+            self.protocol.end(error)
+            raise error
+
+    def _abort(self, error: FileTransferError) -> FileTransferError:
+        """Tell the receiver, where it still expects something of us."""
+        if self.state in (State.ASKED, State.OFFERED, State.BODY, State.STOPPING):
+            with suppress(FileTransferError):  # the connection may have ended, and all with it
+                self.protocol.say(Abort(self.number, error.code, error.text))
+        self.protocol.leave(self.number)
+        return error
