@@ -14,7 +14,7 @@ from twisted_ft import Client, FileTransferFactory, MemoryStore
 from twisted_ft.errors import BadName, FileTransferError, IsADirectory, NotFound, ReadOnly
 from twisted_ft.testing import MemoryNetwork, Stuck
 from twisted_ft.transfer.bodies.outflow import PIECE
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 
 CONTENT = content_of(2 * PIECE + 5)
 TOO_LONG = b"/".join([b"n" * 250] * 17)
@@ -112,7 +112,7 @@ def test_progress_rises_and_ends_at_the_size(direction: str, kept: int) -> None:
     network, client = serve(origin if direction == "get" else target)
     told: list[tuple[int, int, int]] = []
 
-    def watch(now: Moved) -> None:
+    def watch(now: TransferProgress) -> None:
         told.append((now.position, now.sent, now.file.size))
 
     if direction == "get":
@@ -131,7 +131,7 @@ def test_progress_that_fails_is_no_part_of_the_transfer(direction: str) -> None:
     network, client = serve(origin if direction == "get" else target)
     calls = 0
 
-    def watch(now: Moved) -> None:
+    def watch(now: TransferProgress) -> None:
         nonlocal calls
         calls += 1
         raise RuntimeError("a bug of the caller's")

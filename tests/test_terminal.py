@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ from twisted_ft.terminal import shown
     ],
 )
 def test_what_is_shown(name: bytes | str, text: str) -> None:
-    assert shown(name) == text
+    assert escaped(name) == text
 
 
 def test_a_byte_and_the_control_character_of_its_number_differ() -> None:
     """U+0080 is two bytes in UTF-8, and neither is the byte 0x80."""
-    assert shown(b"\x80") == "\\x80"
-    assert shown("\x80".encode()) == "\\u0080"
+    assert escaped(b"\x80") == "\\x80"
+    assert escaped("\x80".encode()) == "\\u0080"
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_it_is_printable_and_can_be_told_back(name: bytes) -> None:
     """So that no two names come out as the same text."""
-    text = shown(name)
+    text = escaped(name)
     assert text.isprintable()
     assert _name(text) == name
 

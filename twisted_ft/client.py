@@ -17,8 +17,8 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
-from twisted_ft.terminal import shown
-from twisted_ft.transfer.bodies.tracker import Course, Moved, Progress
+from twisted_ft.terminal import escaped
+from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.exchanges.changing import AskingForChange
@@ -45,7 +45,7 @@ from twisted_ft.wire.messages import (
 )
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
-    from twisted_ft.transfer.exchanges.tree_plan import Manner
+    from twisted_ft.transfer.exchanges.tree_plan import SendOptions
     from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
     from twisted_ft.trees.deliveries import Deliveries
     from twisted_ft.trees.options import TreeOptions
@@ -118,8 +118,8 @@ class Client:
         :param progress: is told how it goes, piece by piece
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
-        course = Course(progress, self.limit)
-        return _cancellable(course, self._get(path, os.fspath(dest), course))
+        tracker = TransferTracker(progress, self.limit)
+        return _cancellable(tracker, self._get(path, os.fspath(dest), tracker))
 
     def put(
         self, path: LocalPath, remote: RemotePath = "", progress: Progress | None = None
@@ -130,27 +130,27 @@ class Client:
         :param progress: is told how it goes, piece by piece
         :raises FileTransferError: through the Deferred
         """
-        course = Course(progress, self.limit)
-        return _cancellable(course, self._put(os.fspath(path), remote, course))
+        tracker = TransferTracker(progress, self.limit)
+        return _cancellable(tracker, self._put(os.fspath(path), remote, tracker))
 
     def fetch(
         self, path: RemotePath, store: IStore, name: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``get``, into any store, as ``name``."""
-        course = Course(progress, self.limit)
-        return _cancellable(course, self._fetch(path, store, name, course))
+        tracker = TransferTracker(progress, self.limit)
+        return _cancellable(tracker, self._fetch(path, store, name, tracker))
 
     def send(
         self, store: IStore, name: RemotePath, path: RemotePath, progress: Progress | None = None
     ) -> Deferred[Delivery]:
         """As ``put``, out of any store, where the file is ``name``."""
-        course = Course(progress, self.limit)
-        return _cancellable(course, self._send(store, name, path, course))
+        tracker = TransferTracker(progress, self.limit)
+        return _cancellable(tracker, self._send(store, name, path, tracker))
 
     def list(self, path: RemotePath = "") -> Deferred[builtins.list[Entry]]:
         """What is in a folder, sorted by name; for a file, the file."""
-        course = Course()
-        return _cancellable(course, self._list(path, course))
+        tracker = TransferTracker()
+        return _cancellable(tracker, self._list(path, tracker))
 
     def walk(self, path: RemotePath = "", deep: bool = True) -> Walk:
         """What is in a folder and in all folders below it, as it comes: ``async for``.
@@ -161,8 +161,8 @@ class Client:
 
     def mkdir(self, path: RemotePath) -> Deferred[None]:
         """Make a folder; the one that it is in must be there."""
-        course = Course()
-        return _cancellable(course, self._make_folder(path, course))
+        tracker = TransferTracker()
+        return _cancellable(tracker, self._make_folder(path, tracker))
 
     def rename(self, path: RemotePath, new: RemotePath) -> Deferred[None]:
         """Give a file, or a folder with all that is in it, another name, in one step.
@@ -170,8 +170,8 @@ class Client:
         :param new: the new name, or a folder to go to, which ends in ``/`` or is empty.  A file
             of that name is replaced, if the server lets it; a folder never is
         """
-        course = Course()
-        return _cancellable(course, self._rename(path, new, course))
+        tracker = TransferTracker()
+        return _cancellable(tracker, self._rename(path, new, tracker))
 
     def remove(self, path: RemotePath, deep: bool = False) -> Deferred[int]:
         """Remove a file or a link; how many files, folders and links were removed.
@@ -179,8 +179,8 @@ class Client:
         :param deep: a folder as well, with all that is in it.  It stops at the first failure;
             what was removed by then is removed
         """
-        course = Course()
-        return _cancellable(course, self._remove(path, deep, course))
+        tracker = TransferTracker()
+        return _cancellable(tracker, self._remove(path, deep, tracker))
 
     def get_tree(
         self, path: RemotePath, folder: LocalPath, options: TreeOptions | None = None
@@ -207,7 +207,9 @@ class Client:
 
         return upload(self, os.fspath(folder), _checked(path), options)
 
-    async def fetch_tree(self, path: bytes, manner: Manner, receiving: TreeReceiving) -> None:
+    async def fetch_tree(
+        self, path: bytes, send_options: SendOptions, receiving: TreeReceiving
+    ) -> None:
         """Have ``receiving`` take the parcels of a folder, to the last.
 
         :raises FileTransferError: the failure that the server names, or that ended it here
@@ -218,7 +220,7 @@ class Client:
             asking = AskingFetch(self.protocol)
             self._trees[asking.number] = receiving
             try:
-                await asking.ask(path, manner)
+                await asking.ask(path, send_options)
             finally:
                 del self._trees[asking.number]
                 receiving.no_more()
@@ -241,75 +243,75 @@ class Client:
 
     # -- how it is done ------------------------------------------------------------------
 
-    async def _get(self, path: RemotePath, dest: str, course: Course) -> Delivery:
+    async def _get(self, path: RemotePath, dest: str, tracker: TransferTracker) -> Delivery:
         path = _checked(path)
         folder, name = await self.runtime.in_thread(destination, dest, path)
         store = LocalStore(folder, durable=self.durable)
-        delivery = await self._fetch(path, store, os.fsencode(name), course)
+        delivery = await self._fetch(path, store, os.fsencode(name), tracker)
         return replace(delivery, path=os.path.join(folder, name))
 
-    async def _put(self, path: str, remote: RemotePath, course: Course) -> Delivery:
+    async def _put(self, path: str, remote: RemotePath, tracker: TransferTracker) -> Delivery:
         folder, name = await self.runtime.in_thread(origin, path)
         remote = _checked(remote)
         if not remote or remote.endswith(b"/"):
             remote += os.fsencode(os.path.basename(os.path.abspath(path)))
-        return await self._send(LocalStore(folder), os.fsencode(name), remote, course)
+        return await self._send(LocalStore(folder), os.fsencode(name), remote, tracker)
 
     async def _fetch(
-        self, path: RemotePath, store: IStore, name: RemotePath, course: Course
+        self, path: RemotePath, store: IStore, name: RemotePath, tracker: TransferTracker
     ) -> Delivery:
         asked, kept = _checked(path), _checked(name)
 
-        async def attempt() -> Moved:
-            course.check()
-            return await Receiving(self.protocol, course=course).get(asked, store, kept)
+        async def attempt() -> TransferProgress:
+            tracker.check()
+            return await Receiving(self.protocol, tracker=tracker).get(asked, store, kept)
 
-        return await self._deliver(kept, course, attempt)
+        return await self._deliver(kept, tracker, attempt)
 
     async def _send(
-        self, store: IStore, name: RemotePath, path: RemotePath, course: Course
+        self, store: IStore, name: RemotePath, path: RemotePath, tracker: TransferTracker
     ) -> Delivery:
         kept, offered = _checked(name), _checked(path)
 
-        async def attempt() -> Moved:
+        async def attempt() -> TransferProgress:
             try:
                 source = await self.runtime.in_thread(store.source, kept)
             except Exception:
                 raise as_error(Failure()) from None
-            return await Sending(self.protocol, course=course).send(source, offered)
+            return await Sending(self.protocol, tracker=tracker).send(source, offered)
 
-        return await self._deliver(offered, course, attempt)
+        return await self._deliver(offered, tracker, attempt)
 
-    async def _list(self, path: RemotePath, course: Course) -> builtins.list[Entry]:
+    async def _list(self, path: RemotePath, tracker: TransferTracker) -> builtins.list[Entry]:
         folder = _checked(path).rstrip(b"/")
         async with self.places:
-            course.check()
+            tracker.check()
             asking = Asking(self.protocol, folder, deep=False)
-            course.stop = asking.fail
+            tracker.stop = asking.fail
             entries = []
             while (entry := await asking.next_entry()) is not None:
                 entries.append(entry)
             return entries
 
-    async def _make_folder(self, path: RemotePath, course: Course) -> None:
+    async def _make_folder(self, path: RemotePath, tracker: TransferTracker) -> None:
         folder = _checked(path).rstrip(b"/")
-        await self._change(lambda number: MakeFolder(number, folder), course)
+        await self._change(lambda number: MakeFolder(number, folder), tracker)
 
-    async def _rename(self, path: RemotePath, new: RemotePath, course: Course) -> None:
+    async def _rename(self, path: RemotePath, new: RemotePath, tracker: TransferTracker) -> None:
         old, to = _checked(path).rstrip(b"/"), _checked(new)
         if not to or to.endswith(b"/"):
             to = _checked(to + old.rpartition(b"/")[2])
-        await self._change(lambda number: Rename(number, old, to), course)
+        await self._change(lambda number: Rename(number, old, to), tracker)
 
-    async def _remove(self, path: RemotePath, deep: bool, course: Course) -> int:
+    async def _remove(self, path: RemotePath, deep: bool, tracker: TransferTracker) -> int:
         named = _checked(path).rstrip(b"/")
-        return await self._change(lambda number: Remove(number, named, deep), course)
+        return await self._change(lambda number: Remove(number, named, deep), tracker)
 
-    async def _change(self, change: Callable[[int], Change], course: Course) -> int:
+    async def _change(self, change: Callable[[int], Change], tracker: TransferTracker) -> int:
         async with self.places:
-            course.check()
+            tracker.check()
             asking = AskingForChange(self.protocol)
-            course.stop = asking.fail
+            tracker.stop = asking.fail
             return await asking.ask(change)
 
     async def _attempt(self, attempt: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> T:
@@ -331,8 +333,8 @@ class Client:
     async def _deliver(
         self,
         path: bytes,
-        course: Course,
-        attempt: Callable[[], Coroutine[Deferred[Any], Any, Moved]],
+        tracker: TransferTracker,
+        attempt: Callable[[], Coroutine[Deferred[Any], Any, TransferProgress]],
     ) -> Delivery:
         """One file; again from its beginning, where what an earlier run had left was damaged."""
         began = self.runtime.now()
@@ -341,11 +343,11 @@ class Client:
             try:
                 moved = await self._attempt_when_free(attempt)
             except Corrupt:
-                if not course.resumed:
+                if not tracker.resumed:
                     raise
                 moved = await self._attempt(attempt)
         except Unchanged:
-            status, moved = "skipped", course.known
+            status, moved = "skipped", tracker.known
         return Delivery(
             path=os.fsdecode(path),
             size=moved.file.size,
@@ -382,12 +384,12 @@ class Client:
             each.callback(None)
 
 
-def _cancellable(course: Course, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+def _cancellable(tracker: TransferTracker, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
     """The outcome of ``work``; the other side is told when it is cancelled, in a moment."""
 
     def cancel(outcome: Deferred[T]) -> None:
         outcome.errback(CancelledError())
-        course.cancel()
+        tracker.cancel()
 
     outcome: Deferred[T] = Deferred(cancel)
 
@@ -404,7 +406,7 @@ def _checked(path: RemotePath) -> bytes:
     try:
         encoded = path if isinstance(path, bytes) else os.fsencode(path)
     except UnicodeEncodeError:
-        raise BadName(f"{shown(path)}: no name can be made of these characters") from None
+        raise BadName(f"{escaped(path)}: no name can be made of these characters") from None
     if len(encoded) > PATH_MAX:
-        raise BadName(f"{shown(encoded[:40])}...: a path has at most {PATH_MAX} bytes")
+        raise BadName(f"{escaped(encoded[:40])}...: a path has at most {PATH_MAX} bytes")
     return encoded

@@ -19,8 +19,8 @@ from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
 from twisted_ft.errors import TimedOut, Unreachable, Untrusted
-from twisted_ft.stores.refusals import sentences
-from twisted_ft.terminal import shown
+from twisted_ft.stores.refusals import os_errors_named
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
 
@@ -52,7 +52,7 @@ def connect(
     :raises ValueError: ``where`` is a string and no URL
     """
     location = parse_url(where) if isinstance(where, str) else where
-    name = shown(location.host) if isinstance(location, Location) else "the server"
+    name = escaped(location.host) if isinstance(location, Location) else "the server"
     if reactor is None and (runtime is None or isinstance(location, Location)):
         reactor = installed_reactor()
     runtime = runtime or Runtime.of(reactor)
@@ -123,14 +123,14 @@ def _read_trust(path: str) -> Any:
     """The certificates in a PEM file, as roots to trust.  Blocks."""
     from twisted.internet import ssl
 
-    with sentences(path.encode(errors="surrogateescape")), open(path, "rb") as file:
+    with os_errors_named(path.encode(errors="surrogateescape")), open(path, "rb") as file:
         content = file.read()
     marker = b"-----END CERTIFICATE-----"
     blocks = [block + marker for block in content.split(marker)[:-1]]
     try:
         certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
     except Exception as error:
-        raise Untrusted(f"{shown(path)}: a certificate in it can't be read") from error
+        raise Untrusted(f"{escaped(path)}: a certificate in it can't be read") from error
     if not certificates:
-        raise Untrusted(f"{shown(path)}: there is no certificate in PEM form in it")
+        raise Untrusted(f"{escaped(path)}: there is no certificate in PEM form in it")
     return ssl.trustRootFromCertificates(certificates)

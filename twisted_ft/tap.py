@@ -17,7 +17,7 @@ from twisted_ft.allocation import keep_freed_buffers
 from twisted_ft.errors import FileTransferError
 from twisted_ft.server import FileTransferFactory
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import installed_reactor
 
 DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
@@ -90,9 +90,9 @@ class Options(usage.Options):
         if self["lab"] is not None:
             self._check_lab()
         elif not os.path.isdir(self["root"]):
-            raise usage.UsageError(f"--root {shown(self['root'])}: there is no such folder")
+            raise usage.UsageError(f"--root {escaped(self['root'])}: there is no such folder")
         elif not os.access(self["root"], os.R_OK | os.X_OK):
-            raise usage.UsageError(f"--root {shown(self['root'])}: permission denied")
+            raise usage.UsageError(f"--root {escaped(self['root'])}: permission denied")
 
     def _check_lab(self) -> None:
         if self["writable"] or self["no-overwrite"] or self["no-sync"]:
@@ -105,7 +105,7 @@ def _check_endpoint(description: str) -> None:
     try:
         serverFromString(installed_reactor(), description)
     except Exception as error:
-        raise usage.UsageError(f"--listen {shown(description)}: {error}") from None
+        raise usage.UsageError(f"--listen {escaped(description)}: {error}") from None
 
 
 class CantListen(SystemExit, CannotListenError):
@@ -175,7 +175,7 @@ def makeService(options: Options) -> IService:
             lab = LabServerFactory(options["lab"], timeout=options["timeout"])
         except FileTransferError as error:
             raise SystemExit(f"twistd filetransfer: --lab {error.text}") from None
-        what = f"offering {shown(options['lab'])} to the lab's client, one transfer a connection"
+        what = f"offering {escaped(options['lab'])} to the lab's client, one transfer a connection"
         return FileTransferService(lab, options["listen"], what)
     factory = FileTransferFactory(
         LocalStore(options["root"]),
@@ -193,4 +193,4 @@ def _what(options: Options) -> str:
     if options["writable"]:
         rights = "read, and upload"
         rights += " new files" if options["no-overwrite"] else " and replace files"
-    return f"serving {shown(options['root'])}: whoever connects may {rights}"
+    return f"serving {escaped(options['root'])}: whoever connects may {rights}"

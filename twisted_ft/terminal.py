@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def shown(name: bytes | str) -> str:
+def escaped(name: bytes | str) -> str:
     """``name`` with everything that isn't plainly visible escaped, as ``\\x1b`` or ``\\u202e``.
 
     Bytes that aren't UTF-8 come out as ``\\xNN``, and a backslash is doubled, so that two
@@ -16,9 +16,13 @@ def shown(name: bytes | str) -> str:
 def printable(text: str) -> str:
     """A sentence, from here or from a peer, with what isn't plainly visible escaped.
 
-    Backslashes stay as they are, as the names in a sentence have been through ``shown``.
+    Backslashes stay as they are, as the names in a sentence have been through ``escaped``.
     """
     return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+shown = escaped
+"""Its name until 0.1, which programs may have imported."""
 
 
 def _escaped(character: str) -> str:

@@ -26,7 +26,7 @@ from twisted_ft.errors import (
 from twisted_ft.lab import Ambiguous, LabServerFactory, lab_location, receive_from_lab
 from twisted_ft.lab.stream import header
 from twisted_ft.testing import MemoryNetwork, MemoryTransport, ScriptedPeer
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.transfer.runtime import Runtime
 
 
@@ -230,7 +230,7 @@ def received(
 
 def test_what_is_received(network: MemoryNetwork, tmp_path: Path) -> None:
     data = b"0123456789" * 1_000_000
-    told: list[Moved] = []
+    told: list[TransferProgress] = []
     stream = b"folder/file10000000" + data
     delivery = received(network, stream, tmp_path / "new" / "rec", progress=told.append)
     path = tmp_path / "new" / "rec" / "file"

@@ -11,7 +11,7 @@ import pytest
 
 from twisted_ft import Entry, FileTransferFactory, IStore, LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, StorageFailed
-from twisted_ft.stores.tree import walk
+from twisted_ft.stores.tree import entries_below
 from twisted_ft.testing import MemoryNetwork
 
 FILES = {b"b/z": b"", b"b/a/x": b"1", b"b/c/x": b"", b"a": b"", b"c": b""}
@@ -23,10 +23,10 @@ def paths(entries: Iterator[Entry]) -> list[bytes]:
 
 
 def test_in_order() -> None:
-    assert paths(walk(MemoryStore(dict(FILES)), b"")) == ORDER
-    assert paths(walk(MemoryStore(dict(FILES)), b"b/a")) == [b"b/a/x"]
-    assert paths(walk(MemoryStore(dict(FILES)), b"b/a/x")) == [b"b/a/x"]
-    assert paths(walk(MemoryStore(), b"")) == []
+    assert paths(entries_below(MemoryStore(dict(FILES)), b"")) == ORDER
+    assert paths(entries_below(MemoryStore(dict(FILES)), b"b/a")) == [b"b/a/x"]
+    assert paths(entries_below(MemoryStore(dict(FILES)), b"b/a/x")) == [b"b/a/x"]
+    assert paths(entries_below(MemoryStore(), b"")) == []
 
 
 def test_of_a_folder_on_disk(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_of_a_folder_on_disk(tmp_path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     (tmp_path / "b" / "up").symlink_to("..")
-    entries = {entry.path: entry.kind for entry in walk(LocalStore(tmp_path), b"")}
+    entries = {entry.path: entry.kind for entry in entries_below(LocalStore(tmp_path), b"")}
     assert sorted(entries) == sorted([*ORDER, b"b/up"])
     assert entries[b"b/up"] == "link"
 
@@ -50,7 +50,7 @@ def test_a_tree_deeper_than_there_are_descriptors_or_frames(tmp_path: Path) -> N
     os.close(here)
     store = LocalStore(tmp_path)
     try:
-        assert paths(walk(store, b""))[-1] == b"/".join([b"d"] * 2000)
+        assert paths(entries_below(store, b""))[-1] == b"/".join([b"d"] * 2000)
     finally:
         store.remove(b"d", True)  # which is more than pytest can remove by itself
 
@@ -75,19 +75,19 @@ def failing(path: bytes, error: FileTransferError) -> IStore:
 def test_a_folder_that_cant_be_listed_is_named_and_the_others_go_on(
     error: FileTransferError,
 ) -> None:
-    entries = list(walk(failing(b"b/a", error), b""))
+    entries = list(entries_below(failing(b"b/a", error), b""))
     assert [each.path for each in entries] == [*ORDER[:6], b"b/a", b"b/c/x"]
     assert [each.kind for each in entries if each.path == b"b/a"] == ["directory", "unreadable"]
 
 
 @pytest.mark.parametrize("error", [NotFound("gone"), NotADirectory("a file by now")])
 def test_what_is_gone_is_passed_over(error: FileTransferError) -> None:
-    assert paths(walk(failing(b"b/a", error), b"")) == [*ORDER[:6], b"b/c/x"]
+    assert paths(entries_below(failing(b"b/a", error), b"")) == [*ORDER[:6], b"b/c/x"]
 
 
 def test_what_was_asked_for_must_be_there() -> None:
     with pytest.raises(Forbidden):
-        list(walk(failing(b"b", Forbidden("no")), b"b"))
+        list(entries_below(failing(b"b", Forbidden("no")), b"b"))
 
 
 def test_over_a_connection() -> None:

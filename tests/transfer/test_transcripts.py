@@ -22,7 +22,7 @@ from twisted_ft import Attributes, Client, Delivery, Entry, FileTransferFactory,
 from twisted_ft import connect as connect_to
 from twisted_ft.testing import MemoryNetwork, ScriptedPeer
 
-PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 _BLOCK = re.compile(r"^### (.+)\n(?:(?!###|```).*\n)*```transcript\n((?:(?!```).*\n)*)```$", re.M)
 
 

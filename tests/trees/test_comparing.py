@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from twisted_ft import LocalStore
 from twisted_ft.errors import Forbidden
-from twisted_ft.stores.tree import walk
+from twisted_ft.stores.tree import entries_below
 from twisted_ft.trees.comparing import Comparison, compare, no_entries
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Entry
@@ -123,7 +123,7 @@ def test_names_around_the_slash_are_in_order(tmp_path: Path) -> None:
     for path in ("a/x", "a-b", "a.b/x", "a0/x", "a/b/c", "b"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
-    entries = list(walk(LocalStore(tmp_path), b""))
+    entries = list(entries_below(LocalStore(tmp_path), b""))
     assert len(entries) == 10
     for left_out in [entry.path for entry in entries if entry.kind == "file"]:
         rest = [entry for entry in entries if entry.path != left_out]

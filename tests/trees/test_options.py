@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_ft.transfer.exchanges.tree_plan import Manner
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Described, Item, Settled, Whole
 
@@ -137,19 +137,19 @@ def test_without_patterns_everything_goes() -> None:
 
 @pytest.mark.parametrize("says_ends", [True, False])
 def test_the_sender_asks_where_what_is_there_counts(says_ends: bool) -> None:
-    def manner(options: TreeOptions) -> Manner:
-        return options.manner(says_ends)
+    def send_options(options: TreeOptions) -> SendOptions:
+        return options.send_options(says_ends)
 
-    assert not manner(TreeOptions()).ask
+    assert not send_options(TreeOptions()).ask
     for options in (
         TreeOptions(checksum=True),
         TreeOptions(include=["a"]),
         TreeOptions(exclude=["a"]),
     ):
-        assert manner(options).ask
-    assert manner(TreeOptions(links=True, checksum=True)).packing == (True, True)
-    assert manner(TreeOptions()).packing == (False, False)
-    assert manner(TreeOptions()).says_ends == says_ends
+        assert send_options(options).ask
+    assert send_options(TreeOptions(links=True, checksum=True)).packing == (True, True)
+    assert send_options(TreeOptions()).packing == (False, False)
+    assert send_options(TreeOptions()).says_ends == says_ends
 
 
 names = st.sampled_from([b"a", b"b", b"a.py"])

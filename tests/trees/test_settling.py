@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import Settled
 
@@ -20,7 +20,7 @@ class Seen:
         self.settling = Settling(self._ready)
 
     def _ready(self, above: bytes, end: Settled) -> None:
-        self.paths.append(below(above, end.name))
+        self.paths.append(join(above, end.name))
 
     def listed(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")

@@ -28,7 +28,7 @@ from tests.kit.staging import WatchedStore
 from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.exchanges.tree_receiving import HIGH_WATER
-from twisted_ft.transfer.exchanges.tree_sending import LOADS_AHEAD, WINDOW, WINDOW_SIZE
+from twisted_ft.transfer.exchanges.tree_sending import DRAFTS_AHEAD, WINDOW, WINDOW_SIZE
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.frames import encode
@@ -122,7 +122,7 @@ def test_loads_that_are_filled_and_not_said() -> None:
         said = len(parcels()) - 1
         assert said == WINDOW_SIZE // size + receipted - 1
         # one waits to be said next, and one file has been read that had no room in the last load
-        assert store.calls.count("source") == said + 1 + LOADS_AHEAD + 1
+        assert store.calls.count("source") == said + 1 + DRAFTS_AHEAD + 1
         peer.say(all_of(parcels()[receipted], Outcome.DONE))
 
 

@@ -25,7 +25,7 @@ from tests.kit.staging import content_of
 from twisted_ft import MemoryFile, MemoryStore
 from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
-from twisted_ft.stores.local.chain import Chain
+from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.unpacking import LocalUnpacker
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Failing, Outcome, Part
@@ -183,13 +183,13 @@ def test_a_folder_that_is_left_out_isnt_made_nor_gone_into(
     out = {f"out/{folder:02}/{name:03}": b"" for folder in range(60) for name in range(200)}
     grow(source, {"a": b"a", "b/c": b"c", **out})
     opened: set[bytes] = set()
-    real = Chain.open  # what opens each folder of a tree
+    real = OpenFolders.open  # what opens each folder of a tree
 
-    def noted(self: Chain, path: bytes) -> Any:
+    def noted(self: OpenFolders, path: bytes) -> Any:
         opened.add(path)
         return real(self, path)
 
-    monkeypatch.setattr(Chain, "open", noted)
+    monkeypatch.setattr(OpenFolders, "open", noted)
     assert len(two.move(direction, exclude=["out"])) == 2
     assert tree(target) == {"a": b"a", "b": None, "b/c": b"c"}
     gone_into = sum(path.startswith(b"out") for path in opened)

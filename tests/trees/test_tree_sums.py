@@ -30,7 +30,7 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.conformance.samples import summed
 from twisted_ft.transfer.exchanges.tree_sending import WINDOW
-from twisted_ft.trees.deliveries import MOST_RESULTS, Run
+from twisted_ft.trees.deliveries import MOST_RESULTS, SameResults
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Described,
@@ -227,10 +227,10 @@ def test_results_one_by_one_and_together(two: Two, direction: str) -> None:
         deliveries = two.begin(direction)
         results = [await anext(deliveries) for _ in range(3)]
         batch = await deliveries.some()
-        assert not isinstance(batch, Run)
+        assert not isinstance(batch, SameResults)
         results += batch
         while batch := await deliveries.some():
-            if isinstance(batch, Run):
+            if isinstance(batch, SameResults):
                 assert batch.size == sum(each.size for each in batch)
                 assert len(batch) == len(list(batch))
             results += batch
@@ -247,10 +247,10 @@ def test_arrivals_that_are_told_together(tmp_path: Path, direction: str) -> None
     source, target = two.ends(direction)
     grow(source, {f"folder/{name}": content for name, content in numbered(100).items()})
 
-    async def taken() -> list[Run]:
+    async def taken() -> list[SameResults]:
         deliveries, runs = two.begin(direction), []
         while batch := await deliveries.some():
-            assert isinstance(batch, Run)
+            assert isinstance(batch, SameResults)
             runs.append(batch)
         return runs
 

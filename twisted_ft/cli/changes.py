@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
-from twisted_ft.cli.run import Session
+from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 
 
-async def make_all(session: Session, places: Sequence[Location]) -> int:
+async def make_all(command: Command, places: Sequence[Location]) -> int:
     """Make each folder; the exit status."""
     failures = 0
     for place in places:
@@ -22,11 +22,11 @@ async def make_all(session: Session, places: Sequence[Location]) -> int:
         def change(client: Client, path: bytes = place.path) -> Deferred[int]:
             return client.mkdir(path).addCallback(_one)
 
-        failures += not await _change(session, place, change, lambda _count: "folder made")
+        failures += not await _change(command, place, change, lambda _count: "folder made")
     return 1 if failures else 0
 
 
-async def rename(session: Session, place: Location, new: bytes) -> int:
+async def rename(command: Command, place: Location, new: bytes) -> int:
     """Give ``place`` a new name, or put it into a folder; the exit status."""
     if not new or new.endswith(b"/"):
         new += place.name
@@ -34,11 +34,11 @@ async def rename(session: Session, place: Location, new: bytes) -> int:
     def change(client: Client) -> Deferred[int]:
         return client.rename(place.path, new).addCallback(_one)
 
-    done = await _change(session, place, change, lambda _count: f"now {shown(new)}")
+    done = await _change(command, place, change, lambda _count: f"now {escaped(new)}")
     return 0 if done else 1
 
 
-async def remove_all(session: Session, places: Sequence[Location], deep: bool) -> int:
+async def remove_all(command: Command, places: Sequence[Location], deep: bool) -> int:
     """Remove each place; the exit status."""
     failures = 0
     for place in places:
@@ -46,7 +46,7 @@ async def remove_all(session: Session, places: Sequence[Location], deep: bool) -
         def change(client: Client, path: bytes = place.path) -> Deferred[int]:
             return client.remove(path, deep)
 
-        failures += not await _change(session, place, change, _removed)
+        failures += not await _change(command, place, change, _removed)
     return 1 if failures else 0
 
 
@@ -59,7 +59,7 @@ def _removed(count: int) -> str:
 
 
 async def _change(
-    session: Session,
+    command: Command,
     place: Location,
     change: Callable[[Client], Deferred[int]],
     said: Callable[[int], str],
@@ -70,10 +70,10 @@ async def _change(
     """
     path = place.path.rstrip(b"/")
     try:
-        client = await session.client(place)
+        client = await command.client(place)
         count = await change(client)
     except FileTransferError as error:
-        session.report.unchanged(os.fsdecode(path), error)
+        command.report.unchanged(os.fsdecode(path), error)
         return False
-    session.report.changed(os.fsdecode(path), count, said(count))
+    command.report.changed(os.fsdecode(path), count, said(count))
     return True

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from twisted_ft.cli.loading import loading
-from twisted_ft.cli.options import INTERRUPTED, Options
+from twisted_ft.cli.options import INTERRUPTED, CommandOptions
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
 
@@ -121,8 +121,8 @@ def _with(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def _options(given: dict[str, Any]) -> Options:
-    return Options(
+def _options(given: dict[str, Any]) -> CommandOptions:
+    return CommandOptions(
         quiet=given.get("quiet", False),
         json=given.get("json", False),
         progress=not given.get("no_progress", False),
@@ -180,13 +180,13 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
             from twisted_ft.cli.trees import get_trees, options_of
 
         trees = options_of(wanted)
-        return run(_options(given), lambda session: get_trees(session, places, dest, trees))
+        return run(_options(given), lambda command: get_trees(command, places, dest, trees))
     _check_names(places)
     with loading(places):
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import get_all
 
-    return run(_options(given), lambda session: get_all(session, places, dest))
+    return run(_options(given), lambda command: get_all(command, places, dest))
 
 
 @cli.command()
@@ -210,12 +210,12 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
             from twisted_ft.cli.trees import options_of, put_trees
 
         trees = options_of(wanted)
-        return run(_options(given), lambda session: put_trees(session, paths, url, trees))
+        return run(_options(given), lambda command: put_trees(command, paths, url, trees))
     with loading([url]):
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import put_all
 
-    return run(_options(given), lambda session: put_all(session, paths, url))
+    return run(_options(given), lambda command: put_all(command, paths, url))
 
 
 @cli.command(name="ls")
@@ -230,7 +230,7 @@ def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
         from twisted_ft.cli.run import run
 
     listing = show_tree if deep else show
-    return run(_options(given), lambda session: listing(session, url, long))
+    return run(_options(given), lambda command: listing(command, url, long))
 
 
 @cli.command(name="mkdir")
@@ -243,7 +243,7 @@ def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
         from twisted_ft.cli.changes import make_all
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda session: make_all(session, urls))
+    return run(_options(given), lambda command: make_all(command, urls))
 
 
 @cli.command(name="mv")
@@ -262,7 +262,7 @@ def rename(url: Location, new: str, **given: Any) -> int:
         from twisted_ft.cli.changes import rename as rename_one
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda session: rename_one(session, url, path))
+    return run(_options(given), lambda command: rename_one(command, url, path))
 
 
 @cli.command(name="rm")
@@ -279,7 +279,7 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
         from twisted_ft.cli.changes import remove_all
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda session: remove_all(session, urls, deep))
+    return run(_options(given), lambda command: remove_all(command, urls, deep))
 
 
 @cli.command()
@@ -298,7 +298,7 @@ def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
         place = lab_location(host)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return run(_options(given), lambda session: get_from_lab(session, place, folder, name))
+    return run(_options(given), lambda command: get_from_lab(command, place, folder, name))
 
 
 @cli.command()

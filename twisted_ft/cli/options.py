@@ -9,7 +9,7 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Options:
+class CommandOptions:
     """What holds for a whole command."""
 
     quiet: bool = False

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies import tracker as outcome
 from twisted_ft.trees.deliveries import Tally
 
@@ -65,7 +65,7 @@ class Bar:
         task = progress.add_task(name, total=None)
         progress.start()
 
-        def show(moved: outcome.Moved) -> None:
+        def show(moved: outcome.TransferProgress) -> None:
             if sized and progress.tasks[0].total is None:
                 progress.reset(task, total=moved.file.size, completed=moved.resumed_from)
             progress.update(task, completed=moved.position if sized else moved.sent)
@@ -88,7 +88,7 @@ class _TreeText(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         known = f"{self._tally.files:,}" + ("" if self._tally.all_listed else "+")
-        name = shown(self._tally.current)[-30:]
+        name = escaped(self._tally.current)[-30:]
         return Text(f"{self._tally.files_ended:,}/{known} files  {name}")
 
 

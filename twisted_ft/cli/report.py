@@ -7,11 +7,11 @@ import sys
 import time
 from typing import Any
 
-from twisted_ft.cli.options import Options
+from twisted_ft.cli.options import CommandOptions
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
-from twisted_ft.terminal import printable, shown
-from twisted_ft.transfer.bodies.tracker import Moved, Progress
+from twisted_ft.terminal import escaped, printable
+from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 
 
 class Tracked:
@@ -19,10 +19,10 @@ class Tracked:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.moved: Moved | None = None
+        self.moved: TransferProgress | None = None
         self.watch: Progress | None = None
 
-    def progress(self, moved: Moved) -> None:
+    def progress(self, moved: TransferProgress) -> None:
         """See Progress."""
         self.moved = moved
         if self.watch is not None:
@@ -32,7 +32,7 @@ class Tracked:
 class Report:
     """Standard output has results, standard error the rest."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: CommandOptions) -> None:
         self._options = options
         self._bar: Any = None
         if options.progress and not options.quiet and sys.stderr.isatty():
@@ -47,7 +47,7 @@ class Report:
         """
         tracked = Tracked()
         if self._bar is not None:
-            tracked.watch = self._bar.begin(shown(name), sized)
+            tracked.watch = self._bar.begin(escaped(name), sized)
         return tracked
 
     def delivered(self, delivery: Delivery, verified: bool = True) -> None:
@@ -88,7 +88,7 @@ class Report:
         if self._options.json:
             self.line(path=target, count=count, status="done")
         elif not self._options.quiet:
-            print(f"{shown(target)}: {said}", flush=True)
+            print(f"{escaped(target)}: {said}", flush=True)
 
     def unchanged(self, target: str, error: FileTransferError) -> None:
         """A change isn't made."""
@@ -139,7 +139,7 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
 
 
 def _sentence(delivery: Delivery, verified: bool) -> str:
-    name = shown(delivery.path)
+    name = escaped(delivery.path)
     if delivery.status == "skipped":
         return f"{name}: already there, with the same size and time"
     text = f"{name}: {size(delivery.size)} in {delivery.seconds:.1f} s"

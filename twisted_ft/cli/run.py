@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 
 from twisted_ft.allocation import keep_freed_buffers
-from twisted_ft.cli.options import INTERRUPTED, Options
+from twisted_ft.cli.options import INTERRUPTED, CommandOptions
 from twisted_ft.cli.report import Report
 from twisted_ft.client import Client
 from twisted_ft.connecting import connect
@@ -25,10 +25,10 @@ _WAITS_WHEN_BUSY = (0.2, 0.4, 0.8, 1.6)
 """Seconds; three in all, in which a server lets go of what a killed command was sending."""
 
 
-class Session:
+class Command:
     """What the parts of one command share: options, the report, and its connections."""
 
-    def __init__(self, reactor: Any, options: Options) -> None:
+    def __init__(self, reactor: Any, options: CommandOptions) -> None:
         self.reactor = reactor
         self.runtime = Runtime.of(reactor)
         self.options = options
@@ -57,27 +57,27 @@ class Session:
             await client.close()
 
 
-def run(options: Options, command: Callable[[Session], Work]) -> int:
-    """Run ``command`` to its end on the reactor; its exit status.
+def run(options: CommandOptions, begin: Callable[[Command], Work]) -> int:
+    """Run what ``begin`` gives to its end on the reactor; its exit status.
 
     Ctrl-C, and SIGTERM, end it in good order: what has arrived is kept.
     """
     keep_freed_buffers()
 
     async def main(reactor: Any) -> None:
-        session = Session(reactor, options)
-        work = Deferred.fromCoroutine(_work(session, command))
+        command = Command(reactor, options)
+        work = Deferred.fromCoroutine(_work(command, begin))
         reactor.addSystemEventTrigger("before", "shutdown", work.cancel)
         try:
             status = await work
         except CancelledError:
-            session.report.interrupted()
+            command.report.interrupted()
             status = INTERRUPTED
         except BrokenPipeError:  # whoever read our output has enough; so has the flush at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
         finally:
-            session.report.close()
+            command.report.close()
         raise SystemExit(status)
 
     try:
@@ -87,7 +87,7 @@ def run(options: Options, command: Callable[[Session], Work]) -> int:
     raise AssertionError("react ends by SystemExit")
 
 
-async def _work(session: Session, command: Callable[[Session], Work]) -> int:
-    status = await command(session)
-    await session.close()
+async def _work(command: Command, begin: Callable[[Command], Work]) -> int:
+    status = await begin(command)
+    await command.close()
     return status

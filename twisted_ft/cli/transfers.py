@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
-from twisted_ft.cli.run import Session
+from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError, NotADirectory
@@ -17,12 +17,12 @@ from twisted_ft.urls import Location
 Transfer = Callable[[Client, Progress], Deferred[Delivery]]
 
 
-async def get_all(session: Session, places: Sequence[Location], dest: str) -> int:
+async def get_all(command: Command, places: Sequence[Location], dest: str) -> int:
     """Download each place into, or as, ``dest``; the exit status."""
-    into_folder = dest.endswith("/") or await session.runtime.in_thread(os.path.isdir, dest)
+    into_folder = dest.endswith("/") or await command.runtime.in_thread(os.path.isdir, dest)
     if len(places) > 1 and not into_folder:
         error = NotADirectory("to download several files, DEST must be a folder; end it with /")
-        session.report.failed(dest, error)
+        command.report.failed(dest, error)
         return 1
     failures = 0
     for place in places:
@@ -34,11 +34,11 @@ async def get_all(session: Session, places: Sequence[Location], dest: str) -> in
             return client.get(path, dest, progress)
 
         local = os.path.join(dest, name) if into_folder else dest
-        failures += not await _one(session, place, name, local, transfer)
+        failures += not await _one(command, place, name, local, transfer)
     return 1 if failures else 0
 
 
-async def put_all(session: Session, paths: Sequence[str], url: Location) -> int:
+async def put_all(command: Command, paths: Sequence[str], url: Location) -> int:
     """Upload each path into, or as, what ``url`` names; the exit status."""
     failures = 0
     for path in paths:
@@ -48,45 +48,45 @@ async def put_all(session: Session, paths: Sequence[str], url: Location) -> int:
             return client.put(path, url.path, progress)
 
         remote = os.fsdecode(url.path) + (name if url.names_folder else "")
-        failures += not await _one(session, url, name, remote, transfer)
+        failures += not await _one(command, url, name, remote, transfer)
     return 1 if failures else 0
 
 
 async def _one(
-    session: Session, place: Location, name: str, target: str, transfer: Transfer
+    command: Command, place: Location, name: str, target: str, transfer: Transfer
 ) -> bool:
     """One file; whether it is where it was to go.
 
     :param target: where that is, for the report
     """
-    tracked = session.report.begin(name)
+    tracked = command.report.begin(name)
     try:
-        client = await session.client(place)
+        client = await command.client(place)
         delivery = await transfer(client, tracked.progress)
     except FileTransferError as error:
-        session.report.failed(target, error, tracked)
+        command.report.failed(target, error, tracked)
         return False
-    session.report.delivered(delivery)
+    command.report.delivered(delivery)
     return True
 
 
-async def get_from_lab(session: Session, place: Location, folder: str, name: str | None) -> int:
+async def get_from_lab(command: Command, place: Location, folder: str, name: str | None) -> int:
     """Receive the file that a lab server offers into ``folder``; the exit status."""
     from twisted_ft.lab import receive_from_lab
 
-    tracked = session.report.begin(name or place.host, sized=False)
+    tracked = command.report.begin(name or place.host, sized=False)
     try:
         delivery = await receive_from_lab(
             place,
             folder,
             name=name,
-            reactor=session.reactor,
-            runtime=session.runtime,
+            reactor=command.reactor,
+            runtime=command.runtime,
             progress=tracked.progress,
-            timeout=session.options.timeout,
+            timeout=command.options.timeout,
         )
     except FileTransferError as error:
-        session.report.failed(folder, error, tracked)
+        command.report.failed(folder, error, tracked)
         return 1
-    session.report.delivered(delivery, verified=False)
+    command.report.delivered(delivery, verified=False)
     return 0

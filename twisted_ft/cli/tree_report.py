@@ -8,12 +8,12 @@ from collections import Counter
 from operator import attrgetter
 from typing import Any
 
-from twisted_ft.cli.options import Options
+from twisted_ft.cli.options import CommandOptions
 from twisted_ft.cli.report import as_json, fields_of, size
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
-from twisted_ft.terminal import printable, shown
-from twisted_ft.trees.deliveries import Batch, Run, Tally
+from twisted_ft.terminal import escaped, printable
+from twisted_ft.trees.deliveries import Batch, SameResults, Tally
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
 _NAMED = 10
@@ -28,7 +28,7 @@ class TreeReport:
     :param dry_run: whether nothing is changed
     """
 
-    def __init__(self, options: Options, target: str, tally: Tally, dry_run: bool) -> None:
+    def __init__(self, options: CommandOptions, target: str, tally: Tally, dry_run: bool) -> None:
         self._dry_run = dry_run
         self._options, self._target = options, target
         self._began = time.monotonic()
@@ -39,11 +39,11 @@ class TreeReport:
         if options.progress and not options.quiet and sys.stderr.isatty():
             from twisted_ft.cli.progress import TreeBar
 
-            self._bar = TreeBar(shown(target), tally)
+            self._bar = TreeBar(escaped(target), tally)
 
     def take(self, deliveries: Batch) -> None:
         """Some files are in their places, were there already, have failed, or were left out."""
-        if isinstance(deliveries, Run) and not self._options.json:
+        if isinstance(deliveries, SameResults) and not self._options.json:
             self._counts[deliveries.status] += len(deliveries)
             self._size += deliveries.size
             self._sent += deliveries.sent
@@ -65,9 +65,9 @@ class TreeReport:
         if delivery.status == "failed" and delivery.error is not None:
             self._complain(delivery.error)
         elif delivery.status == "left out":
-            self._left_out.append(shown(delivery.path))
+            self._left_out.append(escaped(delivery.path))
         elif not self._options.json and not self._options.quiet:
-            print(f"{delivery.status}: {shown(delivery.path)}")
+            print(f"{delivery.status}: {escaped(delivery.path)}")
         if delivery.status == "would send":
             self._to_send += delivery.size
 
@@ -106,10 +106,10 @@ class TreeReport:
     def _sentence(self, seconds: float) -> str:
         if self._dry_run:
             sent, removed = self._counts["would send"], self._counts["would remove"]
-            text = f"{shown(self._target)}: {sent:,} to send, {size(self._to_send)}"
+            text = f"{escaped(self._target)}: {sent:,} to send, {size(self._to_send)}"
             return f"{text}; {removed:,} to remove; nothing was changed"
         done = self._counts["done"]
-        text = f"{shown(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
+        text = f"{escaped(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
         text += f", {size(self._sent)} sent in {seconds:.1f} s"
         if self._counts["skipped"]:
             text += f"; {self._counts['skipped']:,} already there"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from twisted_ft.cli.run import Session
+from twisted_ft.cli.run import Command
 from twisted_ft.cli.transfers import put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
@@ -30,7 +30,7 @@ def options_of(wanted: dict[str, Any]) -> TreeOptions:
 
 
 async def get_trees(
-    session: Session, places: Sequence[Location], dest: str, options: TreeOptions
+    command: Command, places: Sequence[Location], dest: str, options: TreeOptions
 ) -> int:
     """Download the folder of each place; the exit status.
 
@@ -47,12 +47,12 @@ async def get_trees(
         def begin(client: Client, path: bytes = place.path, target: str = target) -> Deliveries:
             return client.get_tree(path, target, options)
 
-        status |= await _tree(session, place, target, begin, options.dry_run)
+        status |= await _tree(command, place, target, begin, options.dry_run)
     return status
 
 
 async def put_trees(
-    session: Session, paths: Sequence[str], url: Location, options: TreeOptions
+    command: Command, paths: Sequence[str], url: Location, options: TreeOptions
 ) -> int:
     """Upload each path, a folder or a file; the exit status.
 
@@ -61,8 +61,8 @@ async def put_trees(
     """
     status = 0
     for path in paths:
-        if not await session.runtime.in_thread(os.path.isdir, path):
-            status |= await put_all(session, [path], url)
+        if not await command.runtime.in_thread(os.path.isdir, path):
+            status |= await put_all(command, [path], url)
             continue
         remote = url.path.rstrip(b"/")
         if url.names_folder and not path.endswith(("/", os.sep)):
@@ -72,12 +72,12 @@ async def put_trees(
         def begin(client: Client, path: str = path, remote: bytes = remote) -> Deliveries:
             return client.put_tree(path, remote, options)
 
-        status |= await _tree(session, url, os.fsdecode(remote) or "/", begin, options.dry_run)
+        status |= await _tree(command, url, os.fsdecode(remote) or "/", begin, options.dry_run)
     return status
 
 
 async def _tree(
-    session: Session,
+    command: Command,
     place: Location,
     target: str,
     begin: Callable[[Client], Deliveries],
@@ -85,11 +85,11 @@ async def _tree(
 ) -> int:
     """Move one tree, which goes to ``target``, and report what becomes of it; the exit status."""
     try:
-        deliveries = begin(await session.client(place))
+        deliveries = begin(await command.client(place))
     except FileTransferError as error:
-        session.report.failed(target, error)
+        command.report.failed(target, error)
         return 1
-    report = TreeReport(session.options, target, deliveries.tally, dry_run)
+    report = TreeReport(command.options, target, deliveries.tally, dry_run)
     failure = None
     try:
         while some := await deliveries.some():

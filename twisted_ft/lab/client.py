@@ -23,9 +23,9 @@ from twisted_ft.lab.spool import Spool
 from twisted_ft.lab.stream import HEAD, Split, choose, splits
 from twisted_ft.stores.interfaces import ISink
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
-from twisted_ft.transfer.bodies.tracker import Moved, Progress
+from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
 from twisted_ft.wire.messages import Attributes
@@ -81,7 +81,7 @@ def receive_from_lab(
     runtime = runtime or Runtime.of(reactor)
     host = "the server"
     if isinstance(where, Location):
-        host = shown(where.host)
+        host = escaped(where.host)
         where = host_endpoint(where, reactor, timeout)
     wanted = os.fsencode(name) if name is not None else None
     reception = _Reception(runtime, os.fspath(folder), wanted, progress, timeout)
@@ -273,13 +273,13 @@ class _Reception:
             await in_thread(sink.publish)
         finally:
             await in_thread(sink.discard)
-        self._tell(Moved(file, sent=split.size, blake3=digest.digest()))
+        self._tell(TransferProgress(file, sent=split.size, blake3=digest.digest()))
         return digest.digest()
 
     def _arrived(self, size: int) -> None:
-        self._tell(Moved(Attributes(self._name or b"", size, 0, 0, b""), sent=size))
+        self._tell(TransferProgress(Attributes(self._name or b"", size, 0, 0, b""), sent=size))
 
-    def _tell(self, moved: Moved) -> None:
+    def _tell(self, moved: TransferProgress) -> None:
         if self._progress is not None:
             self._progress(moved)
 

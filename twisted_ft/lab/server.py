@@ -27,7 +27,7 @@ from twisted_ft.lab.stream import header, name_field
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import origin
-from twisted_ft.terminal import printable, shown
+from twisted_ft.terminal import escaped, printable
 from twisted_ft.transfer.bodies.outflow import ReadAhead
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
@@ -134,7 +134,7 @@ class LabServer(Protocol, TimeoutMixin):
         host = getattr(address, "host", None)
         fields = {
             "peer": f"{host}:{address.port}" if host else str(getattr(address, "name", address)),
-            "path": shown(self._offer.name),
+            "path": escaped(self._offer.name),
         }
         began = self._runtime.now()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from twisted_ft.stores.interfaces import Buffer
-from twisted_ft.stores.refusals import sentences
+from twisted_ft.stores.refusals import os_errors_named
 
 
 class Spool:
@@ -26,7 +26,7 @@ class Spool:
 
     def __init__(self, folder: str) -> None:
         self._about = os.fsencode(folder)
-        with sentences(self._about):
+        with os_errors_named(self._about):
             os.makedirs(folder, exist_ok=True)
             self._path: str | None = os.path.join(folder, f".ft-{secrets.token_hex(16)}.part")
             self._file = open(self._path, "x+b")  # noqa: SIM115
@@ -42,14 +42,14 @@ class Spool:
 
     def write(self, pieces: Sequence[Buffer]) -> None:
         """See ISink."""
-        with sentences(self._about):
+        with os_errors_named(self._about):
             self._file.writelines(pieces)
             self._file.flush()
         self.size += sum(map(len, pieces))
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset``."""
-        with sentences(self._about):
+        with os_errors_named(self._about):
             self._file.seek(offset)
             return self._file.read(size)
 
@@ -57,7 +57,7 @@ class Spool:
         """Give it up."""
         with suppress(OSError):  # a full disk has been told of
             self._file.close()
-        with sentences(self._about):
+        with os_errors_named(self._about):
             self._remove()
 
     def _remove(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from twisted_ft.errors import BadName, ConnectionFailed, FileTransferError
 from twisted_ft.stores.names import PATH_MAX, file_components
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 
 FIELD = 100
 """Bytes that the lab's client asks for at once, for the name and again for the size."""
@@ -38,14 +38,14 @@ def name_field(name: bytes) -> bytes:
     """
     if len(name) > FIELD:
         raise BadName(
-            f"{shown(name)}: the lab's client takes names of at most {FIELD} bytes, "
+            f"{escaped(name)}: the lab's client takes names of at most {FIELD} bytes, "
             f"and this one has {len(name)}; offer the file under a shorter name"
         )
     try:
         name.decode()
     except UnicodeDecodeError:
         raise BadName(
-            f"{shown(name)}: the lab's client only takes names in UTF-8; "
+            f"{escaped(name)}: the lab's client only takes names in UTF-8; "
             "offer the file under another name"
         ) from None
     here, slash = divmod(FIELD - len(name), 2)
@@ -136,7 +136,7 @@ def choose(found: Sequence[Split], name: bytes | None) -> Split:
     if name is not None:
         named = [split for split in usable if name in (split.name, split.last_name)]
         if not named:
-            raise BadName(f"the server sent {_listed(likely)}, and not {shown(name)}")
+            raise BadName(f"the server sent {_listed(likely)}, and not {escaped(name)}")
         likely = named
     if len(likely) > 1:
         raise Ambiguous(
@@ -148,7 +148,7 @@ def choose(found: Sequence[Split], name: bytes | None) -> Split:
 
 def _check_usable(split: Split) -> None:
     if b"\0" in split.name:
-        raise BadName(f"{shown(split.name[:FIELD])}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(split.name[:FIELD])}: a name can't hold a NUL byte")
     file_components(split.last_name)
 
 
@@ -161,7 +161,7 @@ def _is_usable(split: Split) -> bool:
 
 
 def _listed(found: Sequence[Split]) -> str:
-    texts = [f"{shown(split.last_name)} ({split.size} bytes)" for split in found[:_LISTED]]
+    texts = [f"{escaped(split.last_name)} ({split.size} bytes)" for split in found[:_LISTED]]
     if len(found) > _LISTED:
         texts.append(f"{len(found) - _LISTED} more")
     return " or ".join(texts)

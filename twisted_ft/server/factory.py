@@ -13,8 +13,8 @@ from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnl
 from twisted_ft.server.journal import Journal, SentTree, SmallFiles
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.piecewise import unpacker_of
-from twisted_ft.terminal import shown
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.terminal import escaped
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.exchanges.changing import Changing
@@ -138,7 +138,7 @@ class FileTransferFactory(ServerFactory):
             self._unpack(protocol, message)
         else:
             done, told = _TOLD[type(message)]
-            new = {"new": shown(message.new)} if isinstance(message, Rename) else {}
+            new = {"new": escaped(message.new)} if isinstance(message, Rename) else {}
             change = self._change(protocol, message)
             self._journal.follow(protocol, done, message.path, change, told, **new)
 
@@ -193,7 +193,7 @@ class FileTransferFactory(ServerFactory):
         protocol.say(Refuse(exchange, error.code, error.text))
         raise error
 
-    async def _receive(self, protocol: FileTransferProtocol, offer: Offer) -> Moved:
+    async def _receive(self, protocol: FileTransferProtocol, offer: Offer) -> TransferProgress:
         self._check_writable(protocol, offer.exchange, "uploads")
         receiving = Receiving(protocol, offer.exchange, durable=self._durable(protocol))
         return await receiving.receive(offer.file, self.store, self.overwrite)
@@ -208,5 +208,5 @@ class FileTransferFactory(ServerFactory):
                 "{peer} sent away: {error} ({code})",
                 peer=protocol.peer,
                 code=error.code,
-                error=shown(error.text),
+                error=escaped(error.text),
             )

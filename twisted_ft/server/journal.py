@@ -12,12 +12,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import Unchanged
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
-from twisted_ft.terminal import printable, shown
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.terminal import escaped, printable
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
-from twisted_ft.transfer.exchanges.tree_plan import End
+from twisted_ft.transfer.exchanges.tree_plan import FolderEnd
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.wire.messages import Failing, Outcome, Part, Whole
@@ -41,7 +41,7 @@ class Journal:
         protocol: FileTransferProtocol,
         done: str,
         path: bytes,
-        exchange: Coroutine[Deferred[Any], Any, Moved | int],
+        exchange: Coroutine[Deferred[Any], Any, TransferProgress | int],
         told: str = "{count} entries",
         **fields: str,
     ) -> None:
@@ -51,12 +51,12 @@ class Journal:
         :param fields: what else belongs to the event
         """
         began = self._runtime.now()
-        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": shown(path) or "/"}
+        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": escaped(path) or "/"}
         names.update(fields)
 
-        def ended(result: Moved | int) -> None:
+        def ended(result: TransferProgress | int) -> None:
             names["seconds"] = self._runtime.now() - began
-            if isinstance(result, Moved):
+            if isinstance(result, TransferProgress):
                 names.update(
                     size=result.file.size,
                     sent=result.sent,
@@ -120,10 +120,10 @@ class SmallFiles:
                     self._last = item.name
                     self._size += len(item.content)
                     if not self._count:
-                        self._first = below(root, below(part.folder, item.name))
+                        self._first = join(root, join(part.folder, item.name))
                     self._count += 1
             if self._count > arrived:
-                arrived, self._last = self._count, below(root, below(part.folder, self._last))
+                arrived, self._last = self._count, join(root, join(part.folder, self._last))
         if self._count and self._telling is None:
             self._telling = self._clock.callLater(_INTERVAL, self.tell)
         if failures:
@@ -141,8 +141,8 @@ class SmallFiles:
                 done=self._done,
                 count=self._count,
                 size=self._size,
-                first=shown(self._first),
-                last=shown(self._last),
+                first=escaped(self._first),
+                last=escaped(self._last),
             )
         self._count = self._size = 0
 
@@ -156,7 +156,7 @@ class SmallFiles:
                 "{peer} not {done} {path}: {error} ({code})",
                 peer=self._peer,
                 done=self._done,
-                path=shown(below(root, below(folder, item.name))),
+                path=escaped(join(root, join(folder, item.name))),
                 error=printable(reason.text),
                 code=reason.code,
             )
@@ -171,7 +171,7 @@ class SentTree:
     def said(self, parts: Sequence[Part]) -> None:
         """Nothing is known yet."""
 
-    def listed(self, ends: Sequence[End]) -> None:
+    def listed(self, ends: Sequence[FolderEnd]) -> None:
         """The receiver knows."""
 
     def alike(self, folder: bytes, states: States) -> None:

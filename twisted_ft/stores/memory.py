@@ -21,7 +21,7 @@ from twisted_ft.errors import (
 )
 from twisted_ft.stores.interfaces import Buffer, ISink, ISource, IStore
 from twisted_ft.stores.names import changeable_components, components, file_components
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes, Entry
 
 
@@ -163,9 +163,9 @@ class MemoryStore:
             if file is not None:
                 return MemorySource(path, file)
             if self._is_folder(path):
-                raise IsADirectory(f"{shown(path)}: this is a folder")
+                raise IsADirectory(f"{escaped(path)}: this is a folder")
             self._check_folders(names[:-1])
-        raise NotFound(f"{shown(path)}: there is no such file or folder")
+        raise NotFound(f"{escaped(path)}: there is no such file or folder")
 
     def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         """See IStore; nothing in memory is durable."""
@@ -174,7 +174,7 @@ class MemoryStore:
             self._check_folders(names[:-1])
             known = self.files.get(file.path)
             if known is not None and (len(known.content), known.mtime) == (file.size, file.mtime):
-                raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
+                raise Unchanged(f"{escaped(file.path)}: already there, with the same size and time")
             self.check_replaceable(file.path, overwrite)
             return MemorySink(self, file, self._partial_for(file), overwrite)
 
@@ -209,7 +209,7 @@ class MemoryStore:
             if path == new:
                 self._check_free(new)
             if not is_file and new.startswith(path + b"/"):
-                raise BadName(f"{shown(path)}: a folder can't go into itself")
+                raise BadName(f"{escaped(path)}: a folder can't go into itself")
             self._check_folders(new_names[:-1])
             self._keep_folder(names[:-1])
             if is_file:
@@ -234,7 +234,7 @@ class MemoryStore:
         with self.lock:
             is_file = self._is_file(names)
             if not is_file and not deep:
-                raise IsADirectory(f"{shown(path)}: this is a folder; remove it with -r")
+                raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
             self._check_quiet(path)
             self._keep_folder(names[:-1])
             if is_file:
@@ -257,17 +257,17 @@ class MemoryStore:
         """Whether a file may take this name: IsADirectory, AlreadyExists."""
         if self._is_folder(path):
             raise IsADirectory(
-                f"{shown(path)}: this is a folder; end the name with / to put a file into it"
+                f"{escaped(path)}: this is a folder; end the name with / to put a file into it"
             )
         if path in self.files and not overwrite:
             raise AlreadyExists(
-                f"{shown(path)}: there is a file of this name, and it may not be replaced"
+                f"{escaped(path)}: there is a file of this name, and it may not be replaced"
             )
 
     def _partial_for(self, file: Attributes) -> _Partial:
         if file.path in self.receiving:
             raise Busy(
-                f"{shown(file.path)}: another transfer to this name is under way; "
+                f"{escaped(file.path)}: another transfer to this name is under way; "
                 "try again when it has ended"
             )
         self.receiving.add(file.path)
@@ -296,12 +296,12 @@ class MemoryStore:
 
     def _check_free(self, path: bytes) -> None:
         if path in self.files or self._is_folder(path):
-            raise AlreadyExists(f"{shown(path)}: there is a file or folder of this name already")
+            raise AlreadyExists(f"{escaped(path)}: there is a file or folder of this name already")
 
     def _check_quiet(self, path: bytes) -> None:
         """Whether no sink is open below a folder."""
         if _below(self.receiving, path):
-            raise Busy(f"{shown(path)}: a transfer to this folder is under way; try again")
+            raise Busy(f"{escaped(path)}: a transfer to this folder is under way; try again")
 
     def _is_folder(self, path: bytes) -> bool:
         below = path + b"/"
@@ -314,9 +314,9 @@ class MemoryStore:
         for depth in range(1, len(names) + 1):
             path = b"/".join(names[:depth])
             if path in self.files:
-                raise NotADirectory(f"{shown(path)}: a part of this path is no folder")
+                raise NotADirectory(f"{escaped(path)}: a part of this path is no folder")
             if not self._is_folder(path):
-                raise NotFound(f"{shown(path)}: there is no such file or folder")
+                raise NotFound(f"{escaped(path)}: there is no such file or folder")
 
 
 def _renamed(path: bytes, old: bytes, new: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from twisted_ft.errors import BadName
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 
 NAME_MAX = 255
 """Bytes in one name (POSIX NAME_MAX on the usual file systems)."""
@@ -24,7 +24,7 @@ _NOT_ON_WINDOWS = re.compile(
 )
 
 
-def below(folder: bytes, name: bytes) -> bytes:
+def join(folder: bytes, name: bytes) -> bytes:
     """The path of ``name`` in a folder, which is empty for the root."""
     return folder + b"/" + name if folder and name else folder or name
 
@@ -37,12 +37,12 @@ def components(path: bytes) -> list[bytes]:
     if not path:
         return []
     if len(path) > PATH_MAX:
-        raise BadName(f"{shown(path[:40])}...: a path has at most {PATH_MAX} bytes")
+        raise BadName(f"{escaped(path[:40])}...: a path has at most {PATH_MAX} bytes")
     if b"\0" in path:
-        raise BadName(f"{shown(path)}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(path)}: a name can't hold a NUL byte")
     if path.startswith(b"/"):
         raise BadName(
-            f"{shown(path)}: names are relative to the served folder; leave the first / out"
+            f"{escaped(path)}: names are relative to the served folder; leave the first / out"
         )
     names = path.split(b"/")
     for name in names:
@@ -84,11 +84,11 @@ def check_link_target(path: bytes, target: bytes) -> None:
     rising = next((place for place, name in enumerate(names) if name != b".."), len(names))
     if rising > path.count(b"/") or b".." in names[rising:] or not target or b"\0" in target:
         raise BadName(
-            f"{shown(path)}: this link to {shown(target)} would lead out of the folder, or may; "
-            "it isn't made"
+            f"{escaped(path)}: this link to {escaped(target)} would lead out of the folder, "
+            "or may; it isn't made"
         )
     if target.startswith(b"/"):
-        raise BadName(f"{shown(path)}: this link to {shown(target)} is absolute; it isn't made")
+        raise BadName(f"{escaped(path)}: this link to {escaped(target)} is absolute; it isn't made")
 
 
 def check_for_windows(names: list[bytes]) -> None:
@@ -101,21 +101,23 @@ def check_for_windows(names: list[bytes]) -> None:
     """
     for name in names:
         if _NOT_ON_WINDOWS.search(name):
-            raise BadName(f"{shown(name)}: Windows can't hold a file of this name")
+            raise BadName(f"{escaped(name)}: Windows can't hold a file of this name")
         try:
             name.decode()
         except UnicodeDecodeError:
-            raise BadName(f"{shown(name)}: Windows can't hold a name that isn't UTF-8") from None
+            raise BadName(f"{escaped(name)}: Windows can't hold a name that isn't UTF-8") from None
 
 
 def _check(name: bytes, path: bytes) -> None:
     if not name:
-        raise BadName(f"{shown(path)}: there is an empty name in this path")
+        raise BadName(f"{escaped(path)}: there is an empty name in this path")
     if name in (b".", b".."):
-        raise BadName(f"{shown(path)}: a path can't go through '.' or '..'")
+        raise BadName(f"{escaped(path)}: a path can't go through '.' or '..'")
     if len(name) > NAME_MAX:
         raise BadName(
-            f"{shown(name[:40])}...: a name has at most {NAME_MAX} bytes, not {len(name)}"
+            f"{escaped(name[:40])}...: a name has at most {NAME_MAX} bytes, not {len(name)}"
         )
     if PARTIAL.fullmatch(name):
-        raise BadName(f"{shown(path)}: this name is reserved for files that are still on their way")
+        raise BadName(
+            f"{escaped(path)}: this name is reserved for files that are still on their way"
+        )

@@ -29,11 +29,11 @@ from twisted_ft.stores.interfaces import (
     IUnpacker,
     Packing,
 )
-from twisted_ft.stores.names import below, file_components
+from twisted_ft.stores.names import file_components, join
 from twisted_ft.stores.refusals import already_exists
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.states import MOST_SUMMED, States
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Attributes,
@@ -85,8 +85,8 @@ class PiecewisePacker:
             if entry.path == path:
                 return _described(path, entry)
             if entry.path == above:
-                raise NotADirectory(f"{shown(path)}: a part of this path is no folder")
-        raise NotFound(f"{shown(path)}: there is no such file or folder")
+                raise NotADirectory(f"{escaped(path)}: a part of this path is no folder")
+        raise NotFound(f"{escaped(path)}: there is no such file or folder")
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
         """See IPacker; a store that isn't an ITreeStore has no links that could be read."""
@@ -111,7 +111,7 @@ class PiecewisePacker:
 
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         """See IPacker."""
-        return self._read(below(folder, name), name, small)
+        return self._read(join(folder, name), name, small)
 
     def _read(self, path: bytes, name: bytes, small: int) -> Item:
         """A file whole, up to ``small`` bytes; else described, with its digest if that is -1."""
@@ -162,15 +162,15 @@ class PiecewiseUnpacker:
         """See IUnpacker."""
 
     def _take(self, folder: bytes, item: Item) -> Outcome:
-        path = below(folder, item.name)
+        path = join(folder, item.name)
         if b"/" in item.name:
-            raise BadName(f"{shown(path)}: a name can't hold a slash")
+            raise BadName(f"{escaped(path)}: a name can't hold a slash")
         if not item.name and (isinstance(item, Whole) or getattr(item, "kind", "") == "file"):
-            raise NotADirectory(f"{shown(path)}: the root of a tree is a folder")
+            raise NotADirectory(f"{escaped(path)}: the root of a tree is a folder")
         if isinstance(item, Whole):
             return self._write(path, item)
         if isinstance(item, Link):
-            raise Unsupported(f"{shown(path)}: there is no room for links here")
+            raise Unsupported(f"{escaped(path)}: there is no room for links here")
         if isinstance(item, Settled):
             return Outcome.HELD
         if isinstance(item, Summed):
@@ -190,7 +190,7 @@ class PiecewiseUnpacker:
             standing = next(iter(self._store.entries(path)), None)
             if standing is not None and standing.path == path:
                 raise NotADirectory(
-                    f"{shown(path)}: a folder must be here, and this is none"
+                    f"{escaped(path)}: a folder must be here, and this is none"
                 ) from None
             return Outcome.HELD
         return Outcome.DONE
@@ -212,7 +212,7 @@ class PiecewiseUnpacker:
         except NotFound:
             return Outcome.WANTED
         if standing is None or standing.path != path:
-            raise IsADirectory(f"{shown(path)}: this is a folder, and no file can take its place")
+            raise IsADirectory(f"{escaped(path)}: this is a folder, and no file can take its place")
         is_file = standing.kind == "file"
         if is_file and standing.size == item.size and self._is_same(path, standing, item):
             return Outcome.HELD
@@ -227,7 +227,9 @@ class PiecewiseUnpacker:
 
     def _write(self, path: bytes, item: Whole) -> Outcome:
         if blake3(item.content).digest() != item.blake3:
-            raise Corrupt(f"{shown(path)}: what arrived isn't what was sent; run again to have it")
+            raise Corrupt(
+                f"{escaped(path)}: what arrived isn't what was sent; run again to have it"
+            )
         file = Attributes(path, len(item.content), item.mtime, item.mode, item.blake3)
         try:
             sink = self._begin(file)
@@ -278,7 +280,7 @@ def _states(store: IStore, folder: bytes, most: int) -> tuple[States, list[Entry
 
 
 def _no_folder(path: bytes) -> NotADirectory:
-    return NotADirectory(f"{shown(path)}: a part of this path is no folder")
+    return NotADirectory(f"{escaped(path)}: a part of this path is no folder")
 
 
 def _name(entry: Entry) -> bytes:

@@ -21,7 +21,7 @@ from twisted_ft.errors import (
     SourceChanged,
     StorageFailed,
 )
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.ENOENT: (NotFound, "there is no such file or folder"),
@@ -49,7 +49,7 @@ _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
 
 
 @contextmanager
-def sentences(path: bytes) -> Iterator[None]:
+def os_errors_named(path: bytes) -> Iterator[None]:
     """Turn an OSError into a failure that names ``path`` and says what happened."""
     try:
         yield
@@ -62,9 +62,11 @@ def failure_of(error: OSError, path: bytes) -> FileTransferError:
     kind, text = _BY_ERRNO.get(error.errno or 0, (StorageFailed, error.strerror or str(error)))
     if error.errno == errno.EINVAL and isinstance(error.filename, (bytes, str)):
         kind, text = _BY_ERRNO[errno.EILSEQ]
-    return kind(f"{shown(path) or 'the root'}: {text}")
+    return kind(f"{escaped(path) or 'the root'}: {text}")
 
 
 def already_exists(path: bytes) -> AlreadyExists:
     """The failure where a file may not be replaced."""
-    return AlreadyExists(f"{shown(path)}: there is a file of this name, and it may not be replaced")
+    return AlreadyExists(
+        f"{escaped(path)}: there is a file of this name, and it may not be replaced"
+    )

@@ -9,7 +9,7 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.wire.messages import Entry
 
 
-def walk(store: IStore, path: bytes) -> Iterator[Entry]:
+def entries_below(store: IStore, path: bytes) -> Iterator[Entry]:
     """What is in a folder and in all below it; for a file, the file.  Blocks.
 
     A folder's entries come together, sorted by name, and after them those of the folders among

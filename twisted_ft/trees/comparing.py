@@ -8,21 +8,21 @@ from itertools import islice
 
 from twisted_ft.errors import Forbidden, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.tree import walk
-from twisted_ft.terminal import shown
+from twisted_ft.stores.tree import entries_below
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.trees.mover import Mover
+from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Entry
 
-_BATCH = 256
+_AT_ONCE = 256
 """Entries of a local tree that are read in one trip to a thread."""
 _Key = tuple[list[bytes], bytes]
 
 
 async def local_entries(runtime: Runtime, store: IStore) -> AsyncIterator[tuple[bytes, Entry]]:
     """The entries of a local tree, each with its path from the root."""
-    entries = walk(store, b"")
+    entries = entries_below(store, b"")
     while batch := await runtime.in_thread(_some, entries):
         for entry in batch:
             yield entry.path, entry
@@ -36,22 +36,22 @@ async def no_entries() -> AsyncIterator[tuple[bytes, Entry]]:
 
 def _some(entries: Iterator[Entry]) -> list[Entry]:
     """The next entries.  Blocks."""
-    return list(islice(entries, _BATCH))
+    return list(islice(entries, _AT_ONCE))
 
 
 async def remote_entries(
-    mover: Mover, root: bytes, may_be_missing: bool
+    connection: TreeConnection, root: bytes, may_be_missing: bool
 ) -> AsyncIterator[tuple[bytes, Entry]]:
     """The entries of a tree on the server, as ``local_entries``.
 
     :param may_be_missing: where it isn't there, it has no entries; else that is a failure
     """
-    walking = mover.walk(root)
+    walking = connection.walk(root)
     before = len(root) + 1 if root else 0
     try:
         async for entry in walking:
             if entry.path == root:
-                raise NotADirectory(f"{shown(root)}: this is no folder; leave -r out")
+                raise NotADirectory(f"{escaped(root)}: this is no folder; leave -r out")
             yield entry.path[before:], entry
     except NotFound:
         if not may_be_missing:
@@ -134,7 +134,7 @@ async def _next(entries: AsyncIterator[tuple[bytes, Entry]]) -> tuple[bytes, Ent
     except StopAsyncIteration:
         return None
     if entry.kind == "unreadable":
-        raise Forbidden(f"{shown(path)}: this folder can't be listed, so nothing is removed")
+        raise Forbidden(f"{escaped(path)}: this folder can't be listed, so nothing is removed")
     return path, entry
 
 

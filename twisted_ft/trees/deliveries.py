@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
-from twisted_ft.transfer.bodies.tracker import Moved, Progress
+from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 from twisted_ft.transfer.failures import as_error
 
 LARGE_AT_ONCE = 32
@@ -46,7 +46,7 @@ class Tally:
         self.bytes_moved += size
 
 
-class Run:
+class SameResults:
     """The results for files of one folder that have fared alike; each is made when iterated.
 
     :param before: what stands before the name of each in its path
@@ -82,7 +82,7 @@ class Run:
             yield Delivery(path, size, sent, 0, known, seconds, status)
 
 
-Batch = Sequence[Delivery] | Run
+Batch = Sequence[Delivery] | SameResults
 """Results that have come together."""
 
 
@@ -226,7 +226,7 @@ class Deliveries:
                 continue
             self._results.append(batch)
             self._count += len(batch)
-            if not isinstance(batch, Run):
+            if not isinstance(batch, SameResults):
                 self.any_failed |= any(each.status == "failed" for each in batch)
 
     async def all_ended(self) -> None:
@@ -255,7 +255,7 @@ class Deliveries:
             return
         position = 0
 
-        def moves(moved: Moved) -> None:
+        def moves(moved: TransferProgress) -> None:
             nonlocal position
             self.tally.bytes_moved += moved.position - position
             position = moved.position

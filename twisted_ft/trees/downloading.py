@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import error_for
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import Progress
@@ -22,9 +22,9 @@ from twisted_ft.trees.comparing import (
     no_entries,
     remote_entries,
 )
+from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.deliveries import Deliveries, failed
 from twisted_ft.trees.finishing import finish
-from twisted_ft.trees.mover import Mover
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
@@ -35,32 +35,37 @@ class Download:
     """Receives what is in the folder ``path`` into the local one ``place``, made if missing."""
 
     def __init__(
-        self, mover: Mover, path: bytes, place: str, options: TreeOptions, deliveries: Deliveries
+        self,
+        connection: TreeConnection,
+        path: bytes,
+        place: str,
+        options: TreeOptions,
+        deliveries: Deliveries,
     ) -> None:
-        self._mover, self._path, self._place = mover, path, place
+        self._connection, self._path, self._place = connection, path, place
         self._options, self._deliveries = options, deliveries
-        self._store = LocalStore(place, durable=mover.durable)
+        self._store = LocalStore(place, durable=connection.durable)
         self._settling = Settling(self._settle)
-        room = mover.protocol.conversation.limits.message
-        self._manner = options.manner(says_ends=True).within(room)
+        room = connection.protocol.conversation.limits.message
+        self._send_options = options.send_options(says_ends=True).within(room)
         self._results = Results(
             os.path.join(place, ""),
-            self._manner.small,
+            self._send_options.small,
             deliveries.tally,
             self._settling,
-            mover.runtime.now,
+            connection.runtime.now,
             options.leaves_out,
         )
-        self._passed_over = frozenset((Settled,) if self._manner.sums else (Settled, Summed))
+        self._passed_over = frozenset((Settled,) if self._send_options.sums else (Settled, Summed))
         """what isn't unpacked when it comes: sums, only where something else was asked for"""
         self._alike: dict[bytes, States] = {}
         """folders of which all files proved to be here, until that is told"""
         self._receiving = TreeReceiving(
-            mover.protocol,
-            unpacker_of(self._store, True, mover.durable, self._alike.__setitem__),
+            connection.protocol,
+            unpacker_of(self._store, True, connection.durable, self._alike.__setitem__),
             self._unpacked,
             self._choose,
-            mover.limit,
+            connection.limit,
         )
         self._is_new: bool | None = None
         self._later: list[Large] = []
@@ -68,7 +73,7 @@ class Download:
 
     async def run(self) -> None:
         """Receive it all; at the end the folders with large files get their time, too."""
-        await self._mover.fetch_tree(self._path, self._manner, self._receiving)
+        await self._connection.fetch_tree(self._path, self._send_options, self._receiving)
         await self._receiving.idle()
         self._deliveries.add(self._results.never_came())
         await self._fetch_all(self._later)
@@ -99,9 +104,9 @@ class Download:
                 if type(item) is Settled:
                     self._settling.listed(part.folder, item)
                 elif type(item) is Summed:
-                    self._tell_alike(below(part.folder, item.name))
+                    self._tell_alike(join(part.folder, item.name))
         self._deliveries.add(*results)
-        if self._mover.places.limit == 1:  # and that one is the Fetch's, up to its end
+        if self._connection.places.limit == 1:  # and that one is the Fetch's, up to its end
             self._later.extend(large)
         else:
             await self._fetch_all(large)
@@ -118,10 +123,10 @@ class Download:
 
     async def _fetch(self, large: Large) -> None:
         """Get a large file by itself."""
-        path = below(self._path, large.path)
+        path = join(self._path, large.path)
 
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._mover.fetch(path, self._store, large.path, progress)
+            return self._connection.fetch(path, self._store, large.path, progress)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -130,7 +135,7 @@ class Download:
         await self._deliveries.follow(target, large.item.size, begin, ended)
 
     def _settle(self, above: bytes, end: Settled) -> None:
-        path = below(above, end.name)
+        path = join(above, end.name)
         if not path and not self._is_new:
             return  # what was there already is the user's own folder
 
@@ -145,22 +150,24 @@ class Download:
         self._receiving.unpack_too(Part(above, (item,)), told)
 
 
-def download(mover: Mover, path: bytes, place: str, wanted: TreeOptions | None) -> Deliveries:
+def download(
+    connection: TreeConnection, path: bytes, place: str, wanted: TreeOptions | None
+) -> Deliveries:
     """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 
     async def difference() -> Comparison:
-        there = await mover.runtime.in_thread(os.path.isdir, place)
-        ours = local_entries(mover.runtime, store) if there else no_entries()
-        return await compare(remote_entries(mover, root, False), ours, options)
+        there = await connection.runtime.in_thread(os.path.isdir, place)
+        ours = local_entries(connection.runtime, store) if there else no_entries()
+        return await compare(remote_entries(connection, root, False), ours, options)
 
     async def remove(path: bytes) -> None:
-        await mover.runtime.in_thread(store.remove, path, True)
+        await connection.runtime.in_thread(store.remove, path, True)
 
     async def work(deliveries: Deliveries) -> None:
         if not options.dry_run:
-            await Download(mover, root, place, options, deliveries).run()
+            await Download(connection, root, place, options, deliveries).run()
         await finish(deliveries, os.path.join(place, ""), options, difference, remove)
 
     return Deliveries(work)

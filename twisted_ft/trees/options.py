@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from twisted_ft.stores.interfaces import Packing
-from twisted_ft.stores.names import below
-from twisted_ft.transfer.exchanges.tree_plan import Chosen, Manner
+from twisted_ft.stores.names import join
+from twisted_ft.transfer.exchanges.tree_plan import Chosen, SendOptions
 from twisted_ft.wire.messages import Described, Item, Settled, Unsendable
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
         """Whether an item is to go; None, where all are."""
         return self._chosen if self.filters else None
 
-    def manner(self, says_ends: bool) -> Manner:
+    def send_options(self, says_ends: bool) -> SendOptions:
         """How the sender is to send it.
 
         :param says_ends: whether the receiver hears of the ends of folders
         """
         packing = Packing(self.links, self.checksum)
-        return Manner(ask=self.filters or self.checksum, packing=packing, says_ends=says_ends)
+        return SendOptions(ask=self.filters or self.checksum, packing=packing, says_ends=says_ends)
 
     def takes(self, path: bytes, is_folder: bool) -> bool:
         """Whether what is at ``path``, from the tree's root, is to go."""
@@ -90,7 +90,7 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
     def leaves_out(self, folder: bytes, item: Item) -> bool:
         """Whether an item isn't to go, nor to be named; of one that can't be read nobody knows
         whether it is a folder."""
-        path = below(folder, item.name)
+        path = join(folder, item.name)
         if isinstance(item, Unsendable):
             return not (self.takes_all_of(path, False) and self.takes_all_of(path, True))
         return not self.takes_all_of(path, False)
@@ -99,7 +99,7 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
         is_folder = isinstance(item, Settled) or (
             isinstance(item, Described) and item.kind == "directory"
         )
-        path = below(folder, item.name)
+        path = join(folder, item.name)
         return not path or self.takes(path, is_folder)
 
 

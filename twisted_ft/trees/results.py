@@ -11,10 +11,10 @@ import msgspec
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
-from twisted_ft.terminal import shown
-from twisted_ft.trees.deliveries import Batch, Run, Tally, failed
+from twisted_ft.terminal import escaped
+from twisted_ft.trees.deliveries import Batch, SameResults, Tally, failed
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import (
     Described,
@@ -40,7 +40,7 @@ class Large(msgspec.Struct, frozen=True):
     @property
     def path(self) -> bytes:
         """From the tree's root."""
-        return below(self.folder, self.item.name)
+        return join(self.folder, self.item.name)
 
 
 class Results:
@@ -99,16 +99,16 @@ class Results:
             self._settling.end(part.folder, count)
         return [*batches, results], large
 
-    def alike(self, folder: bytes, states: States) -> Run:
+    def alike(self, folder: bytes, states: States) -> SameResults:
         """All plain files of a folder are there already."""
 
         def files() -> Iterable[tuple[bytes, int, None]]:
             return zip(states.names, states.sizes, repeat(None))
 
-        skipped = Run(self._before(folder), len(states), states.size, files, "skipped")
+        skipped = SameResults(self._before(folder), len(states), states.size, files, "skipped")
         self._tally.files += len(skipped)
         self._tally.bytes += skipped.size
-        self._tally.current = below(folder, states.last) if len(states) else folder
+        self._tally.current = join(folder, states.last) if len(states) else folder
         self._tally.ended(len(skipped), skipped.size)
         return skipped
 
@@ -117,7 +117,7 @@ class Results:
         all_done = not outcomes.strip(bytes([_DONE]))
         return all_done and not self._awaited and {*map(type, part.items)} == {Whole}
 
-    def _arrivals(self, part: Part, seconds: float) -> Run:
+    def _arrivals(self, part: Part, seconds: float) -> SameResults:
         """Files of one folder, all of which have arrived."""
         items = cast(Sequence[Whole], part.items)
         sizes = [len(item.content) for item in items]
@@ -128,10 +128,10 @@ class Results:
             return zip(names, sizes, digests, strict=True)
 
         before = self._before(part.folder)
-        arrived = Run(before, len(names), sum(sizes), files, "done", seconds)
+        arrived = SameResults(before, len(names), sum(sizes), files, "done", seconds)
         self._tally.files += len(items)
         self._tally.bytes += arrived.size
-        self._tally.current = below(part.folder, names[-1])
+        self._tally.current = join(part.folder, names[-1])
         self._tally.ended(len(items), arrived.size)
         return arrived
 
@@ -144,7 +144,7 @@ class Results:
         awaited, self._awaited = self._awaited, set()
         text = "it was described, and then it didn't come; try again"
         return [
-            failed(self._place + os.fsdecode(path), 0, SourceChanged(f"{shown(path)}: {text}"))
+            failed(self._place + os.fsdecode(path), 0, SourceChanged(f"{escaped(path)}: {text}"))
             for path in awaited
         ]
 
@@ -186,12 +186,12 @@ class Results:
                     self._other(part.folder, item, outcome, reason, before, results, large)
         self._tally.files += files
         self._tally.bytes += known
-        self._tally.current = below(part.folder, part.items[-1].name)
+        self._tally.current = join(part.folder, part.items[-1].name)
         self._tally.ended(ended, size)
 
     def _arrived(self, folder: bytes, item: Item) -> None:
         """A file has come: one that was wanted, or one that nobody had spoken of."""
-        path = below(folder, item.name)
+        path = join(folder, item.name)
         if path in self._awaited:
             self._awaited.discard(path)
             self._settling.end(folder)
@@ -230,7 +230,7 @@ class Results:
             if outcome == _HELD:
                 results.append(Delivery(path, len(item.content), 0, 0, None, 0.0, "skipped"))
             else:
-                text = f"{shown(below(folder, item.name))}: the other side hasn't taken it"
+                text = f"{escaped(join(folder, item.name))}: the other side hasn't taken it"
                 results.append(failed(path, len(item.content), Unsupported(text)))
         elif isinstance(item, Unsendable):
             self._arrived(folder, item)
@@ -248,7 +248,7 @@ class Results:
         results: list[Delivery],
         large: list[Large],
     ) -> None:
-        name = below(folder, item.name)
+        name = join(folder, item.name)
         if name in self._awaited:  # it was small when it was described first
             self._arrived(folder, item)
         elif outcome in (_WANTED, _FAILED):
@@ -275,7 +275,7 @@ class Results:
             status = "done" if outcome == _DONE else "skipped"
             results.append(Delivery(path, 0, 0, 0, None, 0.0, status))
         elif isinstance(item, Described):
-            name = shown(below(folder, item.name))
+            name = escaped(join(folder, item.name))
             what = "a symbolic link" if item.kind == "link" else "neither a file nor a folder"
             results.append(failed(path, 0, NotAFile(f"{name}: {what}"), "left out"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.wire.messages import Settled
 
 
@@ -24,18 +24,18 @@ class Settling:
 
     def begin_folder(self, above: bytes, name: bytes) -> None:
         """A folder is on its way."""
-        path = below(above, name)
+        path = join(above, name)
         self._open.add(path)
         self._counts[path] += 1
         self._counts[above] += 1
 
     def end_folder(self, above: bytes, name: bytes) -> None:
         """It is there, with or without what is in it."""
-        self.end(below(above, name))
+        self.end(join(above, name))
 
     def drop_folder(self, above: bytes, name: bytes) -> None:
         """It can't be had, or isn't wanted."""
-        path = below(above, name)
+        path = join(above, name)
         if path in self._open:
             self._open.discard(path)
             self._counts.pop(path, None)
@@ -53,7 +53,7 @@ class Settling:
 
     def listed(self, above: bytes, end: Settled) -> None:
         """Nothing more is coming into a folder but what is under way."""
-        path = below(above, end.name)
+        path = join(above, end.name)
         if path in self._open:
             self._ends[path] = above, end
             self._look_at(path)

@@ -9,15 +9,15 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import Progress
-from twisted_ft.transfer.exchanges.tree_plan import End
+from twisted_ft.transfer.exchanges.tree_plan import FolderEnd
 from twisted_ft.transfer.exchanges.tree_sending import TreeSending
 from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
+from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.finishing import finish
-from twisted_ft.trees.mover import Mover
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
@@ -28,30 +28,35 @@ class Upload:
     """Sends what is in the local folder ``place`` to the folder ``path``, made if missing."""
 
     def __init__(
-        self, mover: Mover, place: str, path: bytes, options: TreeOptions, deliveries: Deliveries
+        self,
+        connection: TreeConnection,
+        place: str,
+        path: bytes,
+        options: TreeOptions,
+        deliveries: Deliveries,
     ) -> None:
-        self._mover, self._path = mover, path
+        self._connection, self._path = connection, path
         self._deliveries = deliveries
         self._store = LocalStore(place)
         self._settling = Settling(self._settle)
-        manner = options.manner(says_ends=False)
+        send_options = options.send_options(says_ends=False)
         self._results = Results(
             os.fsdecode(path + b"/" if path else b""),
-            manner.within(mover.protocol.conversation.peer_limits.message).small,
+            send_options.within(connection.protocol.conversation.peer_limits.message).small,
             deliveries.tally,
             self._settling,
-            mover.runtime.now,
+            connection.runtime.now,
         )
         self._sending = TreeSending(
-            mover.protocol,
+            connection.protocol,
             self._store,
             b"",
-            manner,
+            send_options,
             self,
             root=path,
             chosen=options.chosen,
-            places=mover.places,
-            limit=mover.limit,
+            places=connection.places,
+            limit=connection.limit,
         )
         self._is_new: bool | None = None
 
@@ -63,7 +68,7 @@ class Upload:
         """See TreeWatcher."""
         self._results.said(parts)
 
-    def listed(self, ends: Sequence[End]) -> None:
+    def listed(self, ends: Sequence[FolderEnd]) -> None:
         """See TreeWatcher."""
         for above, end in ends:
             self._settling.listed(above, end)
@@ -88,10 +93,10 @@ class Upload:
 
     async def _send(self, large: Large) -> None:
         """Put a large file by itself."""
-        target = below(self._path, large.path)
+        target = join(self._path, large.path)
 
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._mover.send(self._store, large.path, target, progress)
+            return self._connection.send(self._store, large.path, target, progress)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -105,21 +110,23 @@ class Upload:
             self._sending.say_too(above, end)
 
 
-def upload(mover: Mover, place: str, path: bytes, wanted: TreeOptions | None) -> Deliveries:
+def upload(
+    connection: TreeConnection, place: str, path: bytes, wanted: TreeOptions | None
+) -> Deliveries:
     """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
 
     async def difference() -> Comparison:
-        ours = local_entries(mover.runtime, store)
-        return await compare(ours, remote_entries(mover, root, True), options)
+        ours = local_entries(connection.runtime, store)
+        return await compare(ours, remote_entries(connection, root, True), options)
 
     async def remove(path: bytes) -> None:
-        await mover.remove(below(root, path), True)
+        await connection.remove(join(root, path), True)
 
     async def work(deliveries: Deliveries) -> None:
         if not options.dry_run:
-            await Upload(mover, place, root, options, deliveries).run()
+            await Upload(connection, place, root, options, deliveries).run()
         target = os.fsdecode(root + b"/" if root else b"")
         await finish(deliveries, target, options, difference, remove)
 

@@ -92,14 +92,14 @@ class Entry(_Array, frozen=True):
     mode: Mode
 
 
-class _Message(_Array, frozen=True, tag_field="tag", tag=str.lower):
+class _Message(_Array, frozen=True, tag_field="tag"):
     """One thing said, by one side to the other."""
 
 
 # -- the connection (exchange 0) ---------------------------------------------------------
 
 
-class Hello(_Message, frozen=True):
+class Hello(_Message, frozen=True, tag="hello"):
     """The client's greeting."""
 
     versions: Annotated[tuple[Version, ...], msgspec.Meta(max_length=64)]
@@ -108,7 +108,7 @@ class Hello(_Message, frozen=True):
     limits: Limits
 
 
-class Welcome(_Message, frozen=True):
+class Welcome(_Message, frozen=True, tag="welcome"):
     """The server's greeting, with the version that is spoken from here on."""
 
     version: Version
@@ -117,49 +117,49 @@ class Welcome(_Message, frozen=True):
     limits: Limits
 
 
-class Working(_Message, frozen=True):
+class Working(_Message, frozen=True, tag="working"):
     """It is my turn, and I am still at it: the other side's patience starts anew."""
 
 
 # -- transfers ---------------------------------------------------------------------------
 
 
-class Get(_Message, frozen=True):
+class Get(_Message, frozen=True, tag="get"):
     """Asks for a file."""
 
     exchange: Number
     path: Path
 
 
-class Offer(_Message, frozen=True):
+class Offer(_Message, frozen=True, tag="offer"):
     """The name and the size: this file can be sent now."""
 
     exchange: Number
     file: Attributes
 
 
-class Accept(_Message, frozen=True):
+class Accept(_Message, frozen=True, tag="accept"):
     """Go on from here."""
 
     exchange: Number
     offset: Size
 
 
-class Done(_Message, frozen=True):
+class Done(_Message, frozen=True, tag="done"):
     """All of it has been sent, and this is the digest of the whole file."""
 
     exchange: Number
     blake3: Digest
 
 
-class Receipt(_Message, frozen=True):
+class Receipt(_Message, frozen=True, tag="receipt"):
     """The receiver has verified it, synced it and put it in its place."""
 
     exchange: Number
     blake3: Digest
 
 
-class Refuse(_Message, frozen=True):
+class Refuse(_Message, frozen=True, tag="refuse"):
     """Not this one, and why; in exchange 0: the connection ends."""
 
     exchange: Number
@@ -167,7 +167,7 @@ class Refuse(_Message, frozen=True):
     text: Text
 
 
-class Abort(_Message, frozen=True):
+class Abort(_Message, frozen=True, tag="abort"):
     """The sender can't go on with what it offered, and why."""
 
     exchange: Number
@@ -178,7 +178,7 @@ class Abort(_Message, frozen=True):
 # -- listings ----------------------------------------------------------------------------
 
 
-class List(_Message, frozen=True):
+class List(_Message, frozen=True, tag="list"):
     """Asks what is in a folder, or ``deep``: in it and in all folders below."""
 
     exchange: Number
@@ -186,20 +186,20 @@ class List(_Message, frozen=True):
     deep: bool
 
 
-class Entries(_Message, frozen=True):
+class Entries(_Message, frozen=True, tag="entries"):
     """Some of what is there; more may follow."""
 
     exchange: Number
     entries: Annotated[tuple[Entry, ...], msgspec.Meta(max_length=1 << 16)]
 
 
-class More(_Message, frozen=True):
+class More(_Message, frozen=True, tag="more"):
     """Those have been taken; some more of them can be."""
 
     exchange: Number
 
 
-class End(_Message, frozen=True):
+class End(_Message, frozen=True, tag="end"):
     """That was all of it: so many entries."""
 
     exchange: Number
@@ -209,11 +209,11 @@ class End(_Message, frozen=True):
 # -- trees -------------------------------------------------------------------------------
 
 
-class _Item(_Array, frozen=True, tag_field="tag", tag=str.lower, gc=False):
+class _Item(_Array, frozen=True, tag_field="tag", gc=False):
     """One thing in a folder, on its way to the other side."""
 
 
-class Whole(_Item, frozen=True, gc=False):
+class Whole(_Item, frozen=True, tag="whole", gc=False):
     """A small file, with its content."""
 
     name: Name
@@ -223,7 +223,7 @@ class Whole(_Item, frozen=True, gc=False):
     blake3: Digest
 
 
-class Described(_Item, frozen=True, gc=False):
+class Described(_Item, frozen=True, tag="described", gc=False):
     """A file or a folder that can be had, or what is neither."""
 
     name: Name
@@ -235,7 +235,7 @@ class Described(_Item, frozen=True, gc=False):
     """the digest of a file, where it is to be compared by it; else nothing"""
 
 
-class Link(_Item, frozen=True, gc=False):
+class Link(_Item, frozen=True, tag="link", gc=False):
     """A symbolic link."""
 
     name: Name
@@ -243,7 +243,7 @@ class Link(_Item, frozen=True, gc=False):
     target: Path
 
 
-class Unsendable(_Item, frozen=True, gc=False):
+class Unsendable(_Item, frozen=True, tag="unsendable", gc=False):
     """What can't be sent, and why."""
 
     name: Name
@@ -251,7 +251,7 @@ class Unsendable(_Item, frozen=True, gc=False):
     text: Text
 
 
-class Settled(_Item, frozen=True, gc=False):
+class Settled(_Item, frozen=True, tag="settled", gc=False):
     """A folder in which everything has arrived: these are its time and its permissions."""
 
     name: Name
@@ -259,7 +259,7 @@ class Settled(_Item, frozen=True, gc=False):
     mode: Mode
 
 
-class Summed(_Item, frozen=True, gc=False):
+class Summed(_Item, frozen=True, tag="summed", gc=False):
     """The plain files in a folder, all at once: nobody describes them, if they are held so."""
 
     name: Name
@@ -305,7 +305,7 @@ class Failing(_Array, frozen=True):
     text: Text
 
 
-class Fetch(_Message, frozen=True):
+class Fetch(_Message, frozen=True, tag="fetch"):
     """Asks for all that is in a folder, and in all folders below it."""
 
     exchange: Number
@@ -320,7 +320,7 @@ class Fetch(_Message, frozen=True):
     """whether files are described with their digests"""
 
 
-class Parcel(_Message, frozen=True):
+class Parcel(_Message, frozen=True, tag="parcel"):
     """Some of a tree; each item has its outcome in the Receipts that answer it."""
 
     exchange: Number
@@ -331,7 +331,7 @@ class Parcel(_Message, frozen=True):
     parts: Annotated[tuple[Part, ...], msgspec.Meta(max_length=PART_LIMIT)]
 
 
-class Receipts(_Message, frozen=True):
+class Receipts(_Message, frozen=True, tag="receipts"):
     """What became of each item of a Parcel, in its order."""
 
     exchange: Number
@@ -343,14 +343,14 @@ class Receipts(_Message, frozen=True):
 # -- changes -----------------------------------------------------------------------------
 
 
-class MakeFolder(_Message, frozen=True):
+class MakeFolder(_Message, frozen=True, tag="makefolder"):
     """Asks for a new folder; the one that it is in must be there."""
 
     exchange: Number
     path: Path
 
 
-class Rename(_Message, frozen=True):
+class Rename(_Message, frozen=True, tag="rename"):
     """Asks for a new name for a file, a folder or a link."""
 
     exchange: Number
@@ -358,7 +358,7 @@ class Rename(_Message, frozen=True):
     new: Path
 
 
-class Remove(_Message, frozen=True):
+class Remove(_Message, frozen=True, tag="remove"):
     """Asks to remove a file or a link, or ``deep``: a folder with all that is in it."""
 
     exchange: Number
@@ -366,7 +366,7 @@ class Remove(_Message, frozen=True):
     deep: bool
 
 
-class Changed(_Message, frozen=True):
+class Changed(_Message, frozen=True, tag="changed"):
     """It is done, and durable: so many files, folders and links are concerned."""
 
     exchange: Number

@@ -24,7 +24,7 @@ from twisted_ft import Client, Delivery, FileTransferFactory, LocalStore, connec
 from twisted_ft.errors import Busy, FileTransferError, NoSpace, SourceChanged
 from twisted_ft.stores.local.partial import PartialFile
 from twisted_ft.transfer.bodies import outflow as producers
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.transfer.sockets.sendfile import HAS_SENDFILE, SocketFrames
 
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL .* objects")  # Twisted does
@@ -97,11 +97,11 @@ async def _fails(awaitable: Awaitable[object], kind: type[Exception]) -> None:
         await awaitable
 
 
-def _when(position: int, action: Callable[[], object]) -> Callable[[Moved], None]:
+def _when(position: int, action: Callable[[], object]) -> Callable[[TransferProgress], None]:
     """A ``progress`` that does something once, when so much is there."""
     done: list[object] = []
 
-    def progress(moved: Moved) -> None:
+    def progress(moved: TransferProgress) -> None:
         if moved.position >= position and not done:
             done.append(action())
 

@@ -12,7 +12,7 @@ from twisted_ft import Client, Delivery, FileTransferFactory, MemoryStore
 from twisted_ft.errors import ConnectionFailed
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.bodies.outflow import PIECE
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 
 CONTENT = content_of(2 * PIECE + 5)
 
@@ -73,7 +73,7 @@ def test_by_whoever_watches_the_progress(what: str) -> None:
     pair = Pair(what)
     calls: list[Deferred[Delivery]] = []
 
-    def watch(now: Moved) -> None:
+    def watch(now: TransferProgress) -> None:
         if now.sent:
             calls[0].cancel()
 

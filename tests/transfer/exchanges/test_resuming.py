@@ -24,7 +24,7 @@ from twisted_ft.errors import Busy, ConnectionFailed
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
 from twisted_ft.testing import MemoryNetwork, MemoryTransport
 from twisted_ft.transfer.bodies.outflow import PIECE
-from twisted_ft.transfer.bodies.tracker import Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress
 
 CONTENT = content_of(3 * PIECE + 12345)
 UNDER_WAY = 2 * PIECE + 2 * MemoryTransport.bufferSize
@@ -32,7 +32,7 @@ UNDER_WAY = 2 * PIECE + 2 * MemoryTransport.bufferSize
 
 
 def begin(client: Client, store: IStore, direction: str, moved: list[int]) -> Any:
-    def watch(now: Moved) -> None:
+    def watch(now: TransferProgress) -> None:
         moved[-1] = now.sent
 
     if direction == "get":

@@ -15,7 +15,7 @@ from twisted_ft.stores.interfaces import IPacker, Packing
 from twisted_ft.stores.memory import MemoryStore
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
-from twisted_ft.transfer.exchanges.tree_plan import PARCEL_ITEMS, Manner, TreeWalk, parcel_size
+from twisted_ft.transfer.exchanges.tree_plan import PARCEL_ITEMS, SendOptions, TreePlan, parcel_size
 from twisted_ft.wire.frames import decode, encode
 from twisted_ft.wire.messages import (
     LEAST_MESSAGE,
@@ -38,7 +38,7 @@ WIDE = 1 << 20
 class Receiver:
     """Answers each parcel, as one that has ``files`` and ``folders`` does; and notes it all."""
 
-    walk: TreeWalk
+    walk: TreePlan
     folders: set[bytes] = field(default_factory=set)
     files: dict[bytes, bytes] = field(default_factory=dict)
     declines: set[bytes] = field(default_factory=set)
@@ -55,14 +55,14 @@ class Receiver:
             self.walk.is_new(b"")
         waiting: list[tuple[Part, ...]] = []
         while len(self.said) < 10_000:
-            load = self.walk.next_load()
-            parts = load.parts()
-            self.ends += [path_of(above, end) for above, end in load.ends]
+            draft = self.walk.next_draft()
+            parts = draft.parts()
+            self.ends += [path_of(above, end) for above, end in draft.ends]
             if parts:
                 self.parcels.append(parts)
                 self.said += [(part.folder, item) for part in parts for item in part.items]
                 waiting.append(parts)
-            elif not load.ends and not waiting:
+            elif not draft.ends and not waiting:
                 return self
             if len(waiting) > late or (waiting and not parts):
                 self._answer(waiting.pop(0))
@@ -122,15 +122,15 @@ def path_of(folder: bytes, item: Item) -> bytes:
 
 def walk(
     packer: IPacker | dict[bytes, bytes],
-    manner: Manner | None = None,
+    send_options: SendOptions | None = None,
     message: int = WIDE,
     base: bytes = b"",
     chosen: Callable[[bytes, Item], bool] | None = None,
-) -> TreeWalk:
+) -> TreePlan:
     if isinstance(packer, dict):
         packer = packer_of(MemoryStore({**packer}))
-    manner = (manner or Manner()).within(message)
-    return TreeWalk(packer, base, manner, parcel_size(message), chosen)
+    send_options = (send_options or SendOptions()).within(message)
+    return TreePlan(packer, base, send_options, parcel_size(message), chosen)
 
 
 class Odd:
@@ -208,13 +208,13 @@ def test_what_is_in_a_folder_that_proves_new_is_not_asked_for() -> None:
 
 @pytest.mark.parametrize("says_ends", [True, False])
 def test_ends_are_said_or_noted_once_each(says_ends: bool) -> None:
-    receiver = Receiver(walk(FILES, Manner(says_ends=says_ends))).run()
+    receiver = Receiver(walk(FILES, SendOptions(says_ends=says_ends))).run()
     assert sorted(receiver.ends) == [b"", b"b", b"b/c", b"b/d", b"e"]
     assert any(isinstance(item, Settled) for _, item in receiver.said) == says_ends
 
 
 def test_all_files_are_asked_for_where_that_is_wanted() -> None:
-    receiver = Receiver(walk(FILES, Manner(ask=True)), files={b"a": b""}).run()
+    receiver = Receiver(walk(FILES, SendOptions(ask=True)), files={b"a": b""}).run()
     assert set(receiver.got) == {*FILES} - {b"a"}
     assert all(receiver.paths.count(path) == 2 for path in receiver.got)
 
@@ -264,7 +264,7 @@ FOLDERS = {b"p", b"p/q", b"r"}
 def test_of_folders_in_which_all_is_the_same_no_file_is_described(
     says_ends: bool, late: int
 ) -> None:
-    walked = walk(PAIRS, Manner(says_ends=says_ends))
+    walked = walk(PAIRS, SendOptions(says_ends=says_ends))
     receiver = Receiver(walked, FOLDERS, PAIRS).run(late, is_new=False)
     assert sorted(receiver.paths) == sorted(FOLDERS)
     assert sorted(receiver.summed) == sorted(FOLDERS)
@@ -297,12 +297,12 @@ def test_a_folder_that_proves_new_after_it_was_summed() -> None:
     receiver = Receiver(walk(packer_of(store)), {b"p", b"r"})
     walked = receiver.walk
     walked.root()
-    parts = walked.next_load().parts()
+    parts = walked.next_draft().parts()
     store.files[b"p/q/1"] = replace(store.files[b"p/q/1"], content=b"grown")
     del store.files[b"p/q/2"]
     receiver.said += [(part.folder, item) for part in parts for item in part.items]
     receiver._answer(parts)
-    while parts := walked.next_load().parts():
+    while parts := walked.next_draft().parts():
         receiver.said += [(part.folder, item) for part in parts for item in part.items]
         receiver._answer(parts)
     assert receiver.got[b"p/q/1"] == b"grown"
@@ -317,9 +317,11 @@ def test_a_folder_that_is_declined_after_it_was_summed() -> None:
     assert sorted(receiver.ends) == [b"", b"p", b"p/q"]
 
 
-@pytest.mark.parametrize("manner", [Manner(ask=True), Manner(packing=Packing(digests=True))])
-def test_files_are_not_summed_where_more_is_asked(manner: Manner) -> None:
-    assert Receiver(walk(PAIRS, manner), FOLDERS, PAIRS).run(is_new=False).summed == []
+@pytest.mark.parametrize(
+    "manner", [SendOptions(ask=True), SendOptions(packing=Packing(digests=True))]
+)
+def test_files_are_not_summed_where_more_is_asked(send_options: SendOptions) -> None:
+    assert Receiver(walk(PAIRS, send_options), FOLDERS, PAIRS).run(is_new=False).summed == []
 
 
 def test_files_are_not_summed_where_some_are_left_out() -> None:
@@ -386,11 +388,11 @@ def test_a_file_that_is_gone_when_it_is_wanted() -> None:
     store = MemoryStore({b"file": b"1", b"other": b"2"})
     walked = walk(packer_of(store))
     walked.root()
-    walked.next_load()
+    walked.next_draft()
     del store.files[b"file"]
     for name in (b"file", b"other"):
         walked.want(b"", name)
-    ((_, (gone, other)),) = walked.next_load().gathered
+    ((_, (gone, other)),) = walked.next_draft().gathered
     assert isinstance(gone, Unsendable)
     assert gone.code == "not-found"
     assert isinstance(other, Whole)
@@ -407,12 +409,14 @@ sizes = st.sampled_from([0, 1, 500, 3000, 7800, 7841, 8192, 9000, 1 << 18])
 @given(
     st.dictionaries(paths, sizes, max_size=25),
     st.sampled_from([LEAST_MESSAGE, LEAST_MESSAGE + 1, 20_000, 1 << 16, 1 << 19, 1 << 20]),
-    st.sampled_from([Manner(), Manner(small=0), Manner(ask=True), Manner(says_ends=False)]),
+    st.sampled_from(
+        [SendOptions(), SendOptions(small=0), SendOptions(ask=True), SendOptions(says_ends=False)]
+    ),
     st.booleans(),
     st.integers(0, 3),
 )
 def test_everything_is_said_once_and_nothing_is_too_much(
-    tree: dict[bytes, int], message: int, manner: Manner, is_new: bool, late: int
+    tree: dict[bytes, int], message: int, send_options: SendOptions, is_new: bool, late: int
 ) -> None:
     """Whatever the tree, the limit and the receiver; and folders before what is in them."""
     files = {
@@ -421,9 +425,9 @@ def test_everything_is_said_once_and_nothing_is_too_much(
         if not any(other.startswith(path + b"/") for other in tree)
     }
     folders = {path.rsplit(b"/", n)[0] for path in files for n in range(1, path.count(b"/") + 1)}
-    small = manner.within(message).small
+    small = send_options.within(message).small
     large = {path: b"" for path, content in files.items() if len(content) > small}
-    receiver = Receiver(walk(files, manner, message), files=large).run(late, is_new)
+    receiver = Receiver(walk(files, send_options, message), files=large).run(late, is_new)
     assert receiver.got == {path: files[path] for path in files if path not in large}
     assert sorted(receiver.ends) == sorted({b"", *folders})
     for path in (*large, *folders):
@@ -453,10 +457,10 @@ def test_what_has_no_room_comes_next() -> None:
     walked = walk(files, message=LEAST_MESSAGE)
     walked.root()
     walked.is_new(b"")
-    assert [item.name for _, items in walked.next_load().gathered for item in items] == [b"1"]
+    assert [item.name for _, items in walked.next_draft().gathered for item in items] == [b"1"]
     walked.want(b"", b"4")
     walked.say(b"", Settled(b"x", 0, 0))
-    names = [item.name for _, items in walked.next_load().gathered for item in items]
+    names = [item.name for _, items in walked.next_draft().gathered for item in items]
     assert names == [b"2", b"4", b"x", b"3", b"4", b""]
 
 
@@ -469,7 +473,7 @@ def test_no_more_is_read_than_a_parcel_takes() -> None:
     walked.is_new(b"")
     assert packer.drawn == 0
     for count in (1, 2):
-        walked.next_load()
+        walked.next_draft()
         assert packer.drawn <= count * (PARCEL_ITEMS + 1)
 
 

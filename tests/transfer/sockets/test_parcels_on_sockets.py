@@ -458,7 +458,7 @@ async def test_who_reads_by_a_thread_says_that_it_works(
         (connection,) = served.factory.connections - first
         peer.say_at_once(*(parcel_of(each, LONG) for each in (1, 3, 5)))
         await until(lambda: len(peer.answers(Receipts)) == 3)
-        await until(lambda: not connection.work._telling.running)
+        await until(lambda: not connection.keep_alive._telling.running)
         assert taken.turns
         assert not taken.over
         unpack = LocalUnpacker.unpack

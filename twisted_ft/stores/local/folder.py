@@ -20,7 +20,7 @@ from twisted_ft.errors import (
     StorageFailed,
 )
 from twisted_ft.stores import system
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
 SETS_TIMES_BY_FD = os.utime in os.supports_fd
@@ -61,7 +61,7 @@ class Folder:
             os.scandir(name).close()
             return cls(name, None)
         except OSError as error:
-            shortly = shown(os.path.basename(name) or name)
+            shortly = escaped(os.path.basename(name) or name)
             raise StorageFailed(
                 f"{shortly}: the store's own folder can't be opened: {error.strerror}"
             ) from error

@@ -6,8 +6,8 @@ import os
 
 from twisted_ft.errors import BadName, IsADirectory, NotFound
 from twisted_ft.stores.names import file_components
-from twisted_ft.stores.refusals import sentences
-from twisted_ft.terminal import shown
+from twisted_ft.stores.refusals import os_errors_named
+from twisted_ft.terminal import escaped
 
 
 def destination(dest: str, remote: bytes) -> tuple[str, str]:
@@ -20,14 +20,14 @@ def destination(dest: str, remote: bytes) -> tuple[str, str]:
     if not dest:
         raise BadName("the destination is empty; write . for the current folder")
     _check_nul(dest)
-    with sentences(os.fsencode(dest)):
+    with os_errors_named(os.fsencode(dest)):
         if dest.endswith(("/", os.sep)):
             os.makedirs(dest, exist_ok=True)
         if os.path.isdir(dest):
             return dest, os.fsdecode(file_components(remote)[-1])
     folder, name = os.path.split(dest)
     if not os.path.isdir(folder or "."):
-        raise NotFound(f"{shown(dest)}: there is no folder {shown(folder)}; make it first")
+        raise NotFound(f"{escaped(dest)}: there is no folder {escaped(folder)}; make it first")
     return folder or ".", name
 
 
@@ -36,14 +36,14 @@ def origin(path: str) -> tuple[str, str]:
     if not path:
         raise BadName("no file is named")
     _check_nul(path)
-    with sentences(os.fsencode(path)):
+    with os_errors_named(os.fsencode(path)):
         real = os.path.realpath(path, strict=True)
     folder, name = os.path.split(real)
     if not name:
-        raise IsADirectory(f"{shown(path)}: this is a folder")
+        raise IsADirectory(f"{escaped(path)}: this is a folder")
     return folder, name
 
 
 def _check_nul(path: str) -> None:
     if "\0" in path:
-        raise BadName(f"{shown(path)}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(path)}: a name can't hold a NUL byte")

@@ -15,11 +15,11 @@ from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError, NotFound
 from twisted_ft.stores.interfaces import IPacker, ISource, Packing
-from twisted_ft.stores.local.chain import Chain
 from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.surveying import states_of, survey
-from twisted_ft.stores.names import PARTIAL, below, file_components
-from twisted_ft.stores.refusals import failure_of, sentences
+from twisted_ft.stores.names import PARTIAL, file_components, join
+from twisted_ft.stores.refusals import failure_of, os_errors_named
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.states import States
 from twisted_ft.stores.system import kind_of, mtime_of
@@ -34,7 +34,7 @@ class LocalPacker:
     :param source: opens a file by its path, to have its digest
     """
 
-    def __init__(self, folders: Chain, source: Callable[[bytes], ISource]) -> None:
+    def __init__(self, folders: OpenFolders, source: Callable[[bytes], ISource]) -> None:
         self._folders, self._source = folders, source
         self._path = b""
         self._folder: Folder | None = None
@@ -42,7 +42,7 @@ class LocalPacker:
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""
-        with sentences(path):
+        with os_errors_named(path):
             if not path:
                 with self._folders.open(path) as root:
                     return _described(path, root.status())
@@ -51,7 +51,7 @@ class LocalPacker:
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
         """See IPacker."""
-        with sentences(folder), self._folders.open(folder) as here:
+        with os_errors_named(folder), self._folders.open(folder) as here:
             for name, is_file in here.scan():
                 if name.startswith(b".ft-") and PARTIAL.fullmatch(name):
                     continue
@@ -66,7 +66,7 @@ class LocalPacker:
         self, folder: bytes, most: int, packing: Packing
     ) -> tuple[States, list[Item]] | None:
         """See IPacker."""
-        with sentences(folder), self._folders.open(folder) as here:
+        with os_errors_named(folder), self._folders.open(folder) as here:
             if (found := survey(here, most)) is None:
                 return None
             states = states_of(here, found[0])
@@ -79,7 +79,7 @@ class LocalPacker:
     def item(self, folder: bytes, name: bytes, small: int) -> Item:
         """See IPacker."""
         try:
-            with sentences(below(folder, name)):
+            with os_errors_named(join(folder, name)):
                 here = self._at(folder)
                 if not stat.S_ISREG((status := here.stat(name)).st_mode):
                     return _described(name, status)
@@ -125,7 +125,7 @@ class LocalPacker:
         except OSError as error:
             return _unsendable(error, folder, name)
         if item.kind == "file" and packing.digests:
-            return self._with_digest(below(folder, name), item)
+            return self._with_digest(join(folder, name), item)
         return item
 
     def _with_digest(self, path: bytes, item: Described) -> Item:
@@ -146,5 +146,5 @@ def _described(name: bytes, status: os.stat_result) -> Described:
 
 
 def _unsendable(error: OSError, folder: bytes, name: bytes) -> Unsendable:
-    failure = failure_of(error, below(folder, name))
+    failure = failure_of(error, join(folder, name))
     return Unsendable(name, failure.code, shortened(failure.text))

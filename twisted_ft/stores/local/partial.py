@@ -23,8 +23,8 @@ from twisted_ft.errors import Busy, IsADirectory, NotAFile
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
-from twisted_ft.stores.refusals import already_exists, sentences
-from twisted_ft.terminal import shown
+from twisted_ft.stores.refusals import already_exists, os_errors_named
+from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes
 
 _PIECE = 1 << 22
@@ -80,7 +80,7 @@ class PartialFile:
         """Lock the partial file; False where ``fd`` isn't it, and it is to be opened again."""
         if not system.lock(fd):
             raise Busy(
-                f"{shown(self._file.path)}: another transfer to this name is under way; "
+                f"{escaped(self._file.path)}: another transfer to this name is under way; "
                 "try again when it has ended"
             )
         status = os.fstat(fd)
@@ -109,7 +109,7 @@ class PartialFile:
         """See ISink."""
         position = 0
         while position < self.offset:
-            with sentences(self._file.path):
+            with os_errors_named(self._file.path):
                 piece = system.read_at(self._fd, min(_PIECE, self.offset - position), position)
             if not piece:
                 return
@@ -118,12 +118,12 @@ class PartialFile:
 
     def write(self, pieces: Sequence[Buffer]) -> None:
         """See ISink."""
-        with sentences(self._file.path):
+        with os_errors_named(self._file.path):
             system.write_all(self._fd, pieces)
 
     def publish(self) -> None:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
-        with sentences(self._file.path):
+        with os_errors_named(self._file.path):
             try:
                 self._complete()
                 standing = replaceable(self._folder, self._name, self._file.path)
@@ -165,7 +165,7 @@ class PartialFile:
 
     def keep(self) -> None:
         """See ISink; where nothing has arrived, nothing is left."""
-        with sentences(self._file.path):
+        with os_errors_named(self._file.path):
             if self._fd >= 0 and not os.fstat(self._fd).st_size:
                 self.discard()
             self._close()
@@ -173,7 +173,7 @@ class PartialFile:
     def discard(self) -> None:
         """See ISink."""
         if self._fd >= 0:
-            with sentences(self._file.path):
+            with os_errors_named(self._file.path):
                 try:
                     self._folder.remove(self._record)
                     if not system.MOVES_OPEN_FILES:
@@ -208,7 +208,7 @@ def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
         return
     try:
         if not system.lock(fd):
-            raise Busy(f"{shown(path)}: a transfer to this folder is under way; try again")
+            raise Busy(f"{escaped(path)}: a transfer to this folder is under way; try again")
         if not system.MOVES_OPEN_FILES:
             os.close(fd)
             fd = -1
@@ -236,7 +236,7 @@ def check_replaceable(status: os.stat_result, path: bytes) -> None:
     """Whether what has this status, at ``path``, may make room for a file; see ``replaceable``."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectory(
-            f"{shown(path)}: this is a folder; end the name with / to put a file into it"
+            f"{escaped(path)}: this is a folder; end the name with / to put a file into it"
         )
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise NotAFile(f"{shown(path)}: this is no file, and is not replaced")
+        raise NotAFile(f"{escaped(path)}: this is no file, and is not replaced")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.partial import remove_partial
 from twisted_ft.stores.names import PARTIAL
-from twisted_ft.stores.refusals import sentences
+from twisted_ft.stores.refusals import os_errors_named
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Removal:
         here = self._parent.below([])
         try:
             while self._levels[0].left:
-                with sentences(self._next_path()):
+                with os_errors_named(self._next_path()):
                     there = self._down(here) if self._levels[-1].left else self._up(here)
                 if there is not None:
                     here.close()

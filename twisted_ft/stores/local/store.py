@@ -25,9 +25,9 @@ from twisted_ft.stores.interfaces import (
     ITreeStore,
     IUnpacker,
 )
-from twisted_ft.stores.local.chain import Chain
 from twisted_ft.stores.local.digests import Digests
 from twisted_ft.stores.local.folder import HAS_DIR_FD, Folder
+from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
 from twisted_ft.stores.local.partial import PartialFile, replaceable
 from twisted_ft.stores.local.removal import Removal
@@ -41,9 +41,9 @@ from twisted_ft.stores.names import (
     file_components,
 )
 from twisted_ft.stores.piecewise import PiecewiseUnpacker
-from twisted_ft.stores.refusals import already_exists, sentences
+from twisted_ft.stores.refusals import already_exists, os_errors_named
 from twisted_ft.stores.system import kind_of, mtime_of
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes, Entry
 
 _ON_WINDOWS = os.name == "nt"
@@ -71,7 +71,7 @@ class LocalSource:
 
     def read(self, offset: int, size: int) -> bytes:
         """See ISource."""
-        with sentences(self.attributes.path):
+        with os_errors_named(self.attributes.path):
             return system.read_at(self._fd, size, offset)
 
     def fileno(self) -> int:
@@ -80,7 +80,7 @@ class LocalSource:
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """See IDescriptorSource."""
-        with sentences(self.attributes.path):
+        with os_errors_named(self.attributes.path):
             return os.preadv(self._fd, [buffer], offset)
 
     def digest(self) -> bytes | None:
@@ -93,10 +93,10 @@ class LocalSource:
 
     def check(self) -> None:
         """See ISource."""
-        with sentences(self.attributes.path):
+        with os_errors_named(self.attributes.path):
             if _version(os.fstat(self._fd)) != self.attributes.version:
                 raise SourceChanged(
-                    f"{shown(self.attributes.path)}: the file changed while it was being sent; "
+                    f"{escaped(self.attributes.path)}: the file changed while it was being sent; "
                     "try again"
                 )
 
@@ -104,7 +104,7 @@ class LocalSource:
         """See ISource."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            with sentences(self.attributes.path):
+            with os_errors_named(self.attributes.path):
                 os.close(fd)
 
 
@@ -130,16 +130,16 @@ class LocalStore:
     def source(self, path: bytes) -> ISource:
         """See IStore."""
         *folders, name = _checked(file_components(path))
-        with sentences(path), self._folder(folders) as folder:
+        with os_errors_named(path), self._folder(folders) as folder:
             fd, status = folder.open_file(name)
         return LocalSource(path, fd, status, self._digests)
 
     def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
         """See IStore."""
         *folders, name = _checked(file_components(file.path))
-        with sentences(b"/".join(folders)):
+        with os_errors_named(b"/".join(folders)):
             folder = self._folder(folders)
-        with sentences(file.path):
+        with os_errors_named(file.path):
             try:
                 self._check_wanted(folder, name, file, overwrite)
                 return PartialFile(folder, name, file, overwrite, durable and self._durable)
@@ -154,14 +154,14 @@ class LocalStore:
             return
         same = (standing.st_size, mtime_of(standing)) == (file.size, file.mtime)
         if same and stat.S_ISREG(standing.st_mode):
-            raise Unchanged(f"{shown(file.path)}: already there, with the same size and time")
+            raise Unchanged(f"{escaped(file.path)}: already there, with the same size and time")
         if not overwrite:
             raise already_exists(file.path)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore; a name for which a path has no room left isn't named."""
         names = _checked(components(path))
-        with sentences(path):
+        with os_errors_named(path):
             if names:
                 with self._folder(names[:-1]) as parent:
                     status = parent.stat(names[-1])
@@ -182,7 +182,7 @@ class LocalStore:
     def make_folder(self, path: bytes) -> None:
         """See IStore; its permissions are those that the process gives."""
         *folders, name = _checked(changeable_components(path))
-        with sentences(path), self._folder(folders) as folder:
+        with os_errors_named(path), self._folder(folders) as folder:
             try:
                 folder.make_folder(name)
             except FileExistsError:
@@ -193,13 +193,13 @@ class LocalStore:
         """See IStore; a link is renamed itself."""
         *folders, name = _checked(changeable_components(path))
         *new_folders, new_name = _checked(changeable_components(new))
-        with sentences(path), self._folder(folders) as here:
+        with os_errors_named(path), self._folder(folders) as here:
             is_folder = here.has_folder(name)
             if path == new:
                 raise _taken(new)
             if is_folder and new.startswith(path + b"/"):
-                raise BadName(f"{shown(path)}: a folder can't go into itself")
-            with sentences(new), self._folder(new_folders) as there:
+                raise BadName(f"{escaped(path)}: a folder can't go into itself")
+            with os_errors_named(new), self._folder(new_folders) as there:
                 try:
                     if is_folder:
                         here.rename_new(name, new_name, there)
@@ -213,14 +213,14 @@ class LocalStore:
     def remove(self, path: bytes, deep: bool) -> int:
         """See IStore; a link is removed itself."""
         *folders, name = _checked(changeable_components(path))
-        with sentences(path), self._folder(folders) as folder:
+        with os_errors_named(path), self._folder(folders) as folder:
             count = 1
             if not folder.has_folder(name):
                 folder.remove(name)
             elif deep:
                 count = Removal(folder, path).run()
             else:
-                raise IsADirectory(f"{shown(path)}: this is a folder; remove it with -r")
+                raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
             folder.sync()
         return count
 
@@ -235,8 +235,8 @@ class LocalStore:
         durable = durable and self._durable
         return LocalUnpacker(self.root, self._chain(), self.source, overwrite, durable, alike)
 
-    def _chain(self) -> Chain:
-        return Chain(lambda: Folder.root(self.root), lambda path: _checked(components(path)))
+    def _chain(self) -> OpenFolders:
+        return OpenFolders(lambda: Folder.root(self.root), lambda path: _checked(components(path)))
 
     def _folder(self, names: list[bytes]) -> Folder:
         with Folder.root(self.root) as root:
@@ -244,7 +244,7 @@ class LocalStore:
 
 
 def _taken(path: bytes) -> AlreadyExists:
-    return AlreadyExists(f"{shown(path)}: there is a file or folder of this name already")
+    return AlreadyExists(f"{escaped(path)}: there is a file or folder of this name already")
 
 
 def _rename_file(

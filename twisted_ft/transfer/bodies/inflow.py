@@ -19,11 +19,11 @@ from twisted_ft.transfer.sockets.relay import relay
 
 T = TypeVar("T")
 
-BATCH = 1 << 20
+WRITE_SIZE = 1 << 20
 """Bytes that are gathered before a thread writes them; what is less waits for the rest."""
-HIGH_WATER = 4 * BATCH
+HIGH_WATER = 4 * WRITE_SIZE
 """Bytes that may wait for the disk; past them the transport isn't read."""
-LOW_WATER = 2 * BATCH
+LOW_WATER = 2 * WRITE_SIZE
 """Bytes below which it is read again."""
 _PIECE_COST = 256
 """Bytes that a piece is counted as beside its own: a peer may send them one by one."""
@@ -91,7 +91,7 @@ class Inflow:
         if self._waiting > HIGH_WATER and not self._paused:
             self._paused = True
             self._intake.pause()
-        if self._waiting >= BATCH and not self._busy:
+        if self._waiting >= WRITE_SIZE and not self._busy:
             self._write_gathered()
 
     def take_from(self, waiting: SocketBody, on_taken: Callable[[SocketBody], None]) -> bool:
@@ -166,7 +166,7 @@ class Inflow:
         """Write what has gathered, where it is enough or the last; else have a rest."""
         if self._on_socket is not None:
             self._write_from_socket(self._on_socket)
-        elif self._pieces and (self._waiting >= BATCH or self._at_rest):
+        elif self._pieces and (self._waiting >= WRITE_SIZE or self._at_rest):
             self._write_gathered()
         else:
             self._rest()

@@ -20,11 +20,11 @@ from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged
 from twisted_ft.stores.interfaces import IDescriptorSource, ISource
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.ahead import read_ahead
-from twisted_ft.transfer.bodies.tracker import Course
+from twisted_ft.transfer.bodies.tracker import TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
-from twisted_ft.transfer.connection.write_side import Writing
+from twisted_ft.transfer.connection.write_side import WriteSide
 from twisted_ft.transfer.rate import paced
 from twisted_ft.transfer.sockets.relay import relay
 from twisted_ft.transfer.sockets.sendfile import WORTHWHILE, SocketFrames, can_sendfile
@@ -117,7 +117,7 @@ class ReadAhead:
 
     def _shrunk(self) -> SourceChanged:
         return SourceChanged(
-            f"{shown(self._source.attributes.path)}: the file became shorter "
+            f"{escaped(self._source.attributes.path)}: the file became shorter "
             "while it was being sent; try again"
         )
 
@@ -126,7 +126,7 @@ class ReadAhead:
 class DataFrames:
     """A consumer that sends what FileSender writes as DATA frames of one exchange."""
 
-    def __init__(self, writing: Writing, exchange: int) -> None:
+    def __init__(self, writing: WriteSide, exchange: int) -> None:
         self._writing, self._exchange = writing, exchange
         self.producer: IProducer | None = None
         self.written = 0
@@ -149,7 +149,7 @@ class DataFrames:
 class _Copier:
     """Sends a body by way of FileSender."""
 
-    def __init__(self, writing: Writing, exchange: int, body: ReadAhead) -> None:
+    def __init__(self, writing: WriteSide, exchange: int, body: ReadAhead) -> None:
         self._frames = DataFrames(writing, exchange)
         sender = FileSender()
         sender.CHUNK_SIZE = PIECE
@@ -221,7 +221,7 @@ async def send_body(
     exchange: int,
     source: ISource,
     offset: int,
-    course: Course,
+    tracker: TransferTracker,
     check: Callable[[], None],
 ) -> bytes:
     """Send the body of one exchange; the digest of the whole file, 32 bytes.
@@ -232,22 +232,22 @@ async def send_body(
     :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """
     body = ReadAhead(source, offset)
-    if course.limit is None and can_sendfile(protocol.transport, source):
+    if tracker.limit is None and can_sendfile(protocol.transport, source):
         body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
     if offset:
-        await protocol.work.in_thread(body.hash_before)
+        await protocol.in_thread(body.hash_before)
     if isinstance(body, DescriptorBody):
-        await _send_in_turns(protocol, exchange, body, course)
+        await _send_in_turns(protocol, exchange, body, tracker)
     if body.left:
-        await _send_pieces(protocol, exchange, body, course, check)
-    await protocol.work.in_thread(source.check)
+        await _send_pieces(protocol, exchange, body, tracker, check)
+    await protocol.in_thread(source.check)
     digest = body.digest()
     source.remember(digest)
     return digest
 
 
 async def _send_in_turns(
-    protocol: FileTransferProtocol, exchange: int, body: DescriptorBody, course: Course
+    protocol: FileTransferProtocol, exchange: int, body: DescriptorBody, tracker: TransferTracker
 ) -> None:
     """Lend the socket to a thread, again and again, as long as it can be lent and is worth it."""
     if body.left >= WORTHWHILE:
@@ -258,21 +258,21 @@ async def _send_in_turns(
         try:
             lent = await protocol.writing.lend_socket(exchange, body.send_on)
         finally:
-            course.moves(before - body.left)
+            tracker.moves(before - body.left)
 
 
 async def _send_pieces(
     protocol: FileTransferProtocol,
     exchange: int,
     body: ReadAhead,
-    course: Course,
+    tracker: TransferTracker,
     check: Callable[[], None],
 ) -> None:
     """Send a piece whenever the transport takes one; meanwhile read the next."""
     now = protocol.runtime.now
-    size = PieceSize(PIECE, course.limit.rate if course.limit is not None else None)
+    size = PieceSize(PIECE, tracker.limit.rate if tracker.limit is not None else None)
     copier = _Copier(protocol.writing, exchange, body)
-    filling = protocol.work.in_thread(body.fill, size.bytes)
+    filling = protocol.in_thread(body.fill, size.bytes)
     try:
         await protocol.writing.body_turn(exchange)
         more = True
@@ -284,9 +284,9 @@ async def _send_pieces(
             sent = copier.send()
             more = body.left > 0
             if more:
-                filling = protocol.work.in_thread(body.fill, size.bytes)
-            course.moves(sent)
-            await paced(course.limit, sent, protocol.runtime)
+                filling = protocol.in_thread(body.fill, size.bytes)
+            tracker.moves(sent)
+            await paced(tracker.limit, sent, protocol.runtime)
             size.took(now() - began)
     except Exception:
         filling.addErrback(lambda _: None)  # whoever stops doesn't ask for it

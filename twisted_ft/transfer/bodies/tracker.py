@@ -12,7 +12,7 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Attributes
 
 
-class Moved(msgspec.Struct):
+class TransferProgress(msgspec.Struct):
     """One file's way from one end to the other, in one run."""
 
     file: Attributes
@@ -29,11 +29,11 @@ class Moved(msgspec.Struct):
         return min(self.resumed_from + self.sent, self.file.size)
 
 
-Progress = Callable[[Moved], None]
+Progress = Callable[[TransferProgress], None]
 """Is told how a transfer goes, once its size is known and with each piece."""
 
 
-class Course:
+class TransferTracker:
     """Follows one transfer: counts its bytes, tells whoever watches, knows its rate limit.
 
     A transfer that has to begin again keeps its course: ``sent`` goes on counting.
@@ -45,12 +45,12 @@ class Course:
         self.limit = limit
         self.stop: Callable[[FileTransferError], None] | None = None
         """ends what is under way, at the next occasion"""
-        self._moved: Moved | None = None
+        self._moved: TransferProgress | None = None
         self._progress = progress
         self._cancelled = False
 
     @property
-    def known(self) -> Moved:
+    def known(self) -> TransferProgress:
         """How it stands, once the file's name and size are known."""
         assert self._moved is not None, "a transfer begins with its name and size"
         return self._moved
@@ -60,10 +60,10 @@ class Course:
         """Whether it went on from what an earlier run had left."""
         return self._moved is not None and self._moved.resumed_from > 0
 
-    def begins(self, file: Attributes) -> Moved:
+    def begins(self, file: Attributes) -> TransferProgress:
         """Name and size are known."""
         sent = self._moved.sent if self._moved is not None else 0
-        self._moved = Moved(file, sent)
+        self._moved = TransferProgress(file, sent)
         return self._moved
 
     def goes_on_from(self, offset: int) -> None:
@@ -76,7 +76,7 @@ class Course:
         self.known.sent += size
         self._tell()
 
-    def ends(self, blake3: bytes) -> Moved:
+    def ends(self, blake3: bytes) -> TransferProgress:
         """The file is verified, and in its place."""
         self.known.blake3 = blake3
         return self.known

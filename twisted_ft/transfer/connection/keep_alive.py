@@ -16,7 +16,7 @@ from twisted_ft.wire.messages import Message, Working
 T = TypeVar("T")
 
 
-class Work:
+class KeepAlive:
     """Says Working, three times in the other side's patience, while something is done here.
 
     :param conversation: knows whether exchanges are under way

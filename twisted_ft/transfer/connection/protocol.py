@@ -26,14 +26,14 @@ from twisted_ft.errors import (
     WrongProtocol,
     error_for,
 )
-from twisted_ft.transfer.connection.keep_alive import Work
+from twisted_ft.transfer.connection.keep_alive import KeepAlive
 from twisted_ft.transfer.connection.participants import Nobody, Participant
-from twisted_ft.transfer.connection.read_side import Reading
-from twisted_ft.transfer.connection.timeouts import Patience
+from twisted_ft.transfer.connection.read_side import ReadSide
+from twisted_ft.transfer.connection.timeouts import PeerTimeout
 from twisted_ft.transfer.connection.tls import TLSStream, tls_stream
-from twisted_ft.transfer.connection.write_side import Writing
+from twisted_ft.transfer.connection.write_side import WriteSide
 from twisted_ft.transfer.failures import why_lost
-from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.runtime import InThread, Runtime
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Data, Hello, Message, Opening, Refuse, Welcome, exchange_of
@@ -66,9 +66,9 @@ class FileTransferProtocol(TwistedProtocol):
 
     log = Logger()
     transport: Any
-    writing: Writing
+    writing: WriteSide
     """what goes onto the transport"""
-    reading: Reading
+    reading: ReadSide
     """what comes off it"""
 
     def __init__(
@@ -77,9 +77,11 @@ class FileTransferProtocol(TwistedProtocol):
         self.side = side
         self.conversation = conversation
         self.runtime = runtime
-        self.work = Work(conversation, runtime, self.say)
+        self.keep_alive = KeepAlive(conversation, runtime, self.say)
         """what goes on here"""
-        self._patience = Patience(conversation, runtime.clock, self.end)
+        self.in_thread: InThread = self.keep_alive.in_thread
+        """calls what may block; meanwhile the other side is told so"""
+        self._timeout = PeerTimeout(conversation, runtime.clock, self.end)
         self._policy = policy
         self._participants: dict[int, Participant] = {}
         self._tls: TLSStream | None = None
@@ -104,31 +106,31 @@ class FileTransferProtocol(TwistedProtocol):
             self.transport.bufferSize = RECEIVE_SIZE
         if hasattr(self.transport, "SEND_LIMIT"):
             self.transport.SEND_LIMIT = _SEND_SIZE
-        self.writing = Writing(self.transport, self.conversation, self.work, self._patience)
-        self.reading = Reading(
+        self.writing = WriteSide(self.transport, self.conversation, self.keep_alive, self._timeout)
+        self.reading = ReadSide(
             self.transport,
             self.conversation,
             self.runtime,
-            self.work,
-            self._patience,
+            self.keep_alive,
+            self._timeout,
             self._participant,
             self.dataReceived,
         )
         self.transport.registerProducer(self.writing, True)
         if self.side is Side.CLIENT:
             self.writing.write(self.conversation.hello())
-        self._patience.watch()
+        self._timeout.watch()
 
     def dataReceived(self, data: bytes) -> None:
         """Give each message, and each piece of a body, to the exchange that it belongs to."""
         if self._ending is not None:
             return
-        self._patience.resetTimeout()
+        self._timeout.resetTimeout()
         content = data if self._tls is None else self._tls.read_on(data)
         try:
             for event in self.conversation.receive(content):
                 if isinstance(event, Data):
-                    self.work.took_some = True
+                    self.keep_alive.took_some = True
                     self._participant(event.exchange).data_received(event.content)
                 else:
                     self._heard(event)
@@ -138,8 +140,8 @@ class FileTransferProtocol(TwistedProtocol):
             self.end(error)
         else:
             if self.conversation.amid_message:
-                self.work.took_some = True
-                self.work.begin_telling()
+                self.keep_alive.took_some = True
+                self.keep_alive.begin_telling()
             if self._ending is None:
                 self.reading.offer_socket(len(content))
 
@@ -147,8 +149,8 @@ class FileTransferProtocol(TwistedProtocol):
         """Tell everyone who still waits for something, and why."""
         error = self._ending or why_lost(reason, self.conversation)
         self._ending = error
-        self._patience.end()
-        self.work.end()
+        self._timeout.end()
+        self.keep_alive.end()
         self.reading.end()
         if self._dropping is not None and self._dropping.active():
             self._dropping.cancel()
@@ -170,7 +172,7 @@ class FileTransferProtocol(TwistedProtocol):
             self._be_greeted(answer=False)
         elif isinstance(message, Refuse):
             self._leave(error_for(message.code, message.text))
-        self._patience.watch()
+        self._timeout.watch()
 
     def _be_greeted(self, answer: bool) -> None:
         self._go_through_tls()  # before anyone says the next word
@@ -207,7 +209,7 @@ class FileTransferProtocol(TwistedProtocol):
         :param is_taken: whether that one goes on with a message itself
         :returns: whether the connection goes on
         """
-        self.work.took_some = True
+        self.keep_alive.took_some = True
         try:
             for message in messages:
                 if self._ending is not None or not self.conversation.hear(message):
@@ -231,14 +233,14 @@ class FileTransferProtocol(TwistedProtocol):
     def take_part(self, number: int, participant: Participant) -> None:
         """From here on ``participant`` hears what is said in exchange ``number``."""
         self._participants[number] = participant
-        self.work.begin_telling()
+        self.keep_alive.begin_telling()
 
     def say(self, message: Message) -> None:
         """Send a message; the failure that ended the connection where it is over."""
         if self._ending is not None:
             raise self._ending
         self.writing.write(self.conversation.say(message))
-        self._patience.watch()
+        self._timeout.watch()
 
     def leave(self, exchange: int) -> Deferred[None]:
         """The participant wants to hear nothing more; what may still come is passed over.
@@ -253,7 +255,7 @@ class FileTransferProtocol(TwistedProtocol):
             left.over.callback(None)
         else:
             self._participants[exchange] = left
-        self._patience.watch()
+        self._timeout.watch()
         return left.over
 
     # -- the end -------------------------------------------------------------------------
@@ -279,8 +281,8 @@ class FileTransferProtocol(TwistedProtocol):
         self._ending = error
         reads_on = self.writing.takes_more
         self.writing.end(error)
-        self._patience.end()
-        self.work.end()
+        self._timeout.end()
+        self.keep_alive.end()
         self.transport.unregisterProducer()
         if reads_on:
             self.transport.loseConnection()

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted_ft.transfer.connection.keep_alive import Work
+from twisted_ft.transfer.connection.keep_alive import KeepAlive
 from twisted_ft.transfer.connection.participants import ParcelTaker, Participant
-from twisted_ft.transfer.connection.timeouts import Patience
+from twisted_ft.transfer.connection.timeouts import PeerTimeout
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.transfer.sockets.recvfile import SocketBody, can_recvfile
@@ -23,12 +23,12 @@ _FAST = 1 << 16
 """Bytes that came at once, where a body comes fast."""
 
 
-class Reading:
+class ReadSide:
     """Pauses the transport, and offers what is next on its socket to whose it is.
 
     :param conversation: knows what is next
     :param work: pausing is a job: it is because of what is done here
-    :param patience: is told when nothing can be heard
+    :param timeout: is told when nothing can be heard
     :param participant: who takes part in an exchange
     :param receive: takes bytes that were read, and belong to somebody else
     """
@@ -41,13 +41,13 @@ class Reading:
         transport: Any,
         conversation: Conversation,
         runtime: Runtime,
-        work: Work,
-        patience: Patience,
+        keep_alive: KeepAlive,
+        timeout: PeerTimeout,
         participant: Callable[[int], Participant],
         receive: Callable[[bytes], None],
     ) -> None:
         self._transport, self._conversation = transport, conversation
-        self._runtime, self._work, self._patience = runtime, work, patience
+        self._runtime, self._keep_alive, self._timeout = runtime, keep_alive, timeout
         self._participant, self._receive = participant, receive
         self._paused = 0
         self._over = False
@@ -57,17 +57,17 @@ class Reading:
         self._paused += 1
         if self._paused == 1:
             self._transport.pauseProducing()
-            self._work.job_begins()
-            self._patience.reading_paused()
+            self._keep_alive.job_begins()
+            self._timeout.reading_paused()
 
     def resume(self) -> None:
         """The counterpart of ``pause``."""
         self._paused -= 1
         if not self._paused:
-            self._work.job_ends()
+            self._keep_alive.job_ends()
             if not self._over:
                 self._transport.resumeProducing()
-                self._patience.reading_resumed()
+                self._timeout.reading_resumed()
 
     def pace(self, limit: RateLimit, size: int) -> None:
         """Pause for as long as ``limit`` demands of who has just taken ``size`` bytes."""
@@ -115,7 +115,7 @@ class Reading:
         waiting.close()
         self._conversation.data_came(waiting.left)
         if waiting.received:
-            self._work.took_some = True
+            self._keep_alive.took_some = True
         if waiting.header:
             self._receive(bytes(waiting.header))
         self.resume()

@@ -28,7 +28,7 @@ def limits(timeout: object) -> Limits:
     return replace(DEFAULT_LIMITS, silence=timeout)
 
 
-class Patience(TimeoutMixin):
+class PeerTimeout(TimeoutMixin):
     """Has the time run while it is the other side's turn, to speak or to read, and only then.
 
     :param conversation: knows whether anything waits for the other side to speak

@@ -14,28 +14,36 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.transfer.connection.keep_alive import Work
-from twisted_ft.transfer.connection.timeouts import Patience
+from twisted_ft.transfer.connection.keep_alive import KeepAlive
+from twisted_ft.transfer.connection.timeouts import PeerTimeout
 from twisted_ft.transfer.connection.tls import TLSStream
 from twisted_ft.transfer.sockets.sendfile import SocketFrames
 from twisted_ft.wire.conversation import Conversation
 
 
 @implementer(IPushProducer)
-class Writing:
+class WriteSide:
     """The transport's producer, whose turn to write is given to who waits for it.
 
     :param conversation: knows whose body is next
     :param work: calls what writes in a thread
-    :param patience: is told when it is the other side's turn, to read
+    :param timeout: is told when it is the other side's turn, to read
     """
 
     def __init__(
-        self, transport: Any, conversation: Conversation, work: Work, patience: Patience
+        self,
+        transport: Any,
+        conversation: Conversation,
+        keep_alive: KeepAlive,
+        timeout: PeerTimeout,
     ) -> None:
         self._transport = transport
         self._stream: Any = transport
-        self._conversation, self._work, self._patience = conversation, work, patience
+        self._conversation, self._keep_alive, self._timeout = (
+            conversation,
+            keep_alive,
+            timeout,
+        )
         self._paused = False
         self._writers: deque[Deferred[None]] = deque()
         self._body_turns: dict[int, Deferred[None]] = {}
@@ -57,12 +65,12 @@ class Writing:
     def pauseProducing(self) -> None:
         """The transport has enough; from here on it is the peer's turn, to read."""
         self._paused = True
-        self._patience.writing_paused()
+        self._timeout.writing_paused()
 
     def resumeProducing(self) -> None:
         """The transport takes more."""
         self._paused = False
-        self._patience.writing_resumed()
+        self._timeout.writing_resumed()
         self._let_writers()
 
     def stopProducing(self) -> None:
@@ -137,7 +145,7 @@ class Writing:
         except OSError:
             return False
         try:
-            await self._work.in_thread(write, lent)
+            await self._keep_alive.in_thread(write, lent)
         finally:
             self._lent = None
             lent.close()

@@ -22,7 +22,7 @@ class Changing(Dialogue):
         :param overwrite: whether what is renamed may replace a file
         """
         try:
-            count = await self.protocol.work.in_thread(_make, change, store, overwrite)
+            count = await self.protocol.in_thread(_make, change, store, overwrite)
             if self.failure is None:  # else nobody hears it; it is made all the same
                 self.protocol.say(Changed(self.number, count))
             return count

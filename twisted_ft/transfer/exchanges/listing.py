@@ -11,14 +11,14 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import Cancelled, FileTransferError
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.names import PATH_MAX
-from twisted_ft.stores.tree import walk
+from twisted_ft.stores.tree import entries_below
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import End, Entries, Entry, List, Message, More, Refuse
 
-BATCH = 1 << 16
+ENTRIES_SIZE = 1 << 16
 """Bytes in one Entries message, at most; fewer, where the other side takes fewer."""
 _ENTRY_SIZE = 48
 """Bytes that an entry takes beside its path, at most."""
@@ -35,7 +35,7 @@ class Answering(Dialogue):
         :param deep: those in all folders below, too
         """
         try:
-            return await self._send(walk(store, path) if deep else store.entries(path))
+            return await self._send(entries_below(store, path) if deep else store.entries(path))
         except Exception:
             error = as_error(Failure())
             if self.state is State.LISTING and self.failure is None:
@@ -46,12 +46,12 @@ class Answering(Dialogue):
 
     async def _send(self, entries: Iterator[Entry]) -> int:
         """Send them; with the last of them goes the End, as nobody need ask for it."""
-        size = min(BATCH, self.protocol.conversation.peer_limits.message)
+        size = min(ENTRIES_SIZE, self.protocol.conversation.peer_limits.message)
         room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
         count = 0
-        batch = await self.protocol.work.in_thread(_next_batch, entries, room)
+        batch = await self.protocol.in_thread(_next_entries, entries, room)
         while batch:
-            following = await self.protocol.work.in_thread(_next_batch, entries, room)
+            following = await self.protocol.in_thread(_next_entries, entries, room)
             await self.protocol.writing.writable()
             self.protocol.say(Entries(self.number, batch))
             count += len(batch)
@@ -62,7 +62,7 @@ class Answering(Dialogue):
         return count
 
 
-def _next_batch(entries: Iterator[Entry], room: int) -> tuple[Entry, ...]:
+def _next_entries(entries: Iterator[Entry], room: int) -> tuple[Entry, ...]:
     """The next entries, up to the one with which they take ``room`` bytes.  Blocks."""
     batch: list[Entry] = []
     size = 0

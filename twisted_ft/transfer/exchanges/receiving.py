@@ -9,9 +9,9 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISink, IStore
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
-from twisted_ft.transfer.bodies.tracker import Course, Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
@@ -30,17 +30,17 @@ class Receiving(Dialogue):
         self,
         protocol: FileTransferProtocol,
         number: int | None = None,
-        course: Course | None = None,
+        tracker: TransferTracker | None = None,
         durable: bool = True,
     ) -> None:
         super().__init__(protocol, number)
         self._durable = durable
-        self._course = course or Course()
-        self._course.stop = self.fail
+        self._tracker = tracker or TransferTracker()
+        self._tracker.stop = self.fail
         self._inflow: Inflow | None = None
         self._expected = 0
 
-    async def get(self, path: bytes, store: IStore, name: bytes) -> Moved:
+    async def get(self, path: bytes, store: IStore, name: bytes) -> TransferProgress:
         """Ask for ``path``, and receive it into ``store`` as ``name``."""
         try:
             self.protocol.say(Get(self.number, path))
@@ -50,17 +50,17 @@ class Receiving(Dialogue):
             await self.protocol.leave(self.number)
             raise error from None
         if offer.file.path != path:
-            raise self._broken(f"{shown(path)} was asked for, {shown(offer.file.path)} offered")
+            raise self._broken(f"{escaped(path)} was asked for, {escaped(offer.file.path)} offered")
         return await self.receive(replace(offer.file, path=name), store, overwrite=True)
 
-    async def receive(self, file: Attributes, store: IStore, overwrite: bool) -> Moved:
+    async def receive(self, file: Attributes, store: IStore, overwrite: bool) -> TransferProgress:
         """Receive ``file``, which has been offered, under the name that it has.
 
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
-        self._course.begins(file)
+        self._tracker.begins(file)
         try:
-            sink = await self.protocol.work.in_thread(store.sink, file, overwrite, self._durable)
+            sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
             moved = await self._receive_or_keep(sink, file)
         except Exception:
             error = self._refuse(as_error(Failure()))
@@ -69,7 +69,7 @@ class Receiving(Dialogue):
         self.protocol.leave(self.number)
         return moved
 
-    async def _receive_or_keep(self, sink: ISink, file: Attributes) -> Moved:
+    async def _receive_or_keep(self, sink: ISink, file: Attributes) -> TransferProgress:
         """Receive, or write what has arrived before letting go of it."""
         try:
             return await self._receive_into(sink, file)
@@ -77,15 +77,15 @@ class Receiving(Dialogue):
             reason = as_error(Failure())
             if self._inflow is not None:
                 await self._inflow.at_rest()
-            await self.protocol.work.in_thread(sink.keep).addErrback(as_error)
+            await self.protocol.in_thread(sink.keep).addErrback(as_error)
             raise reason from None
 
-    async def _receive_into(self, sink: ISink, file: Attributes) -> Moved:
+    async def _receive_into(self, sink: ISink, file: Attributes) -> TransferProgress:
         self.check()
-        self._course.goes_on_from(sink.offset)
+        self._tracker.goes_on_from(sink.offset)
         self._expected = file.size - sink.offset
         self._inflow = Inflow(
-            self.protocol.reading, self.protocol.work.in_thread, sink, self._sink_failed
+            self.protocol.reading, self.protocol.in_thread, sink, self._sink_failed
         )
         self.protocol.say(Accept(self.number, sink.offset))
         done = await self.hear(Done)
@@ -95,11 +95,11 @@ class Receiving(Dialogue):
         if self.failure is not None:
             raise self.failure
         if self._inflow.digest() != done.blake3:
-            await self.protocol.work.in_thread(sink.discard)
-            raise Corrupt(f"{shown(file.path)}: what arrived isn't what was sent; it is dropped")
-        await self.protocol.work.in_thread(sink.publish)
+            await self.protocol.in_thread(sink.discard)
+            raise Corrupt(f"{escaped(file.path)}: what arrived isn't what was sent; it is dropped")
+        await self.protocol.in_thread(sink.publish)
         self.protocol.say(Receipt(self.number, done.blake3))
-        return self._course.ends(done.blake3)
+        return self._tracker.ends(done.blake3)
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant."""
@@ -108,13 +108,13 @@ class Receiving(Dialogue):
             self.fail(self._broken("more data than the size that was offered"))
         elif self._inflow is not None and self.state is State.BODY:
             self._inflow.take(content)
-            if self._course.limit is not None:
-                self.protocol.reading.pace(self._course.limit, len(content))
-            self._course.moves(len(content))
+            if self._tracker.limit is not None:
+                self.protocol.reading.pace(self._tracker.limit, len(content))
+            self._tracker.moves(len(content))
 
     def socket_offered(self, waiting: SocketBody) -> bool:
         """See Participant; where there is a limit on the rate, the pieces are better counted."""
-        if self._inflow is None or self.state is not State.BODY or self._course.limit is not None:
+        if self._inflow is None or self.state is not State.BODY or self._tracker.limit is not None:
             return False
         if self._expected < max(waiting.left, WORTHWHILE):
             return False
@@ -124,7 +124,7 @@ class Receiving(Dialogue):
     def _taken(self, waiting: SocketBody) -> None:
         self._expected -= waiting.received
         self.protocol.reading.body_returned(waiting)
-        self._course.moves(waiting.received)
+        self._tracker.moves(waiting.received)
 
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""

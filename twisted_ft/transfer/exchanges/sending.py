@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
 from twisted_ft.stores.interfaces import ISource, IStore
 from twisted_ft.transfer.bodies.outflow import send_body
-from twisted_ft.transfer.bodies.tracker import Course, Moved
+from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
@@ -25,34 +25,34 @@ class Sending(Dialogue):
         self,
         protocol: FileTransferProtocol,
         number: int | None = None,
-        course: Course | None = None,
+        tracker: TransferTracker | None = None,
     ) -> None:
         super().__init__(protocol, number)
-        self._course = course or Course()
-        self._course.stop = self.fail
+        self._tracker = tracker or TransferTracker()
+        self._tracker.stop = self.fail
 
-    async def answer(self, store: IStore, path: bytes) -> Moved:
+    async def answer(self, store: IStore, path: bytes) -> TransferProgress:
         """Send what a Get has asked for, or say Abort."""
         try:
-            source = await self.protocol.work.in_thread(store.source, path)
+            source = await self.protocol.in_thread(store.source, path)
         except Exception:
             raise self._abort(as_error(Failure())) from None
         return await self.send(source, path)
 
-    async def send(self, source: ISource, path: bytes) -> Moved:
+    async def send(self, source: ISource, path: bytes) -> TransferProgress:
         """Send ``source``, which is closed at the end, under the name ``path``.
 
         :raises FileTransferError: it didn't arrive, or the receiver wouldn't have it
         """
-        moved = self._course.begins(source.attributes)
+        moved = self._tracker.begins(source.attributes)
         try:
             self.check()
-            self._course.check()
+            self._tracker.check()
             self.protocol.say(Offer(self.number, replace(source.attributes, path=path)))
             accept = await self.hear(Accept)
-            self._course.goes_on_from(self._checked(accept.offset, moved.file.size))
+            self._tracker.goes_on_from(self._checked(accept.offset, moved.file.size))
             digest = await send_body(
-                self.protocol, self.number, source, accept.offset, self._course, self.check
+                self.protocol, self.number, source, accept.offset, self._tracker, self.check
             )
             self.protocol.say(Done(self.number, digest))
             receipt = await self.hear(Receipt)
@@ -61,12 +61,12 @@ class Sending(Dialogue):
             error = self._abort(as_error(Failure()))
             if isinstance(error, Corrupt):
                 source.remember(None)
-            self.protocol.work.in_thread(source.close).addErrback(as_error)
+            self.protocol.in_thread(source.close).addErrback(as_error)
             await self.protocol.leave(self.number)
             raise error from None
-        self.protocol.work.in_thread(source.close).addErrback(as_error)
+        self.protocol.in_thread(source.close).addErrback(as_error)
         self.protocol.leave(self.number)
-        return self._course.ends(digest)
+        return self._tracker.ends(digest)
 
     def _checked(self, offset: int, size: int) -> int:
         if offset <= size:

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
-from twisted_ft.terminal import shown
+from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Described,
@@ -38,13 +38,13 @@ an answer, and the other side looks at it meanwhile."""
 _ROOM = 1 << 13
 """Bytes of a message that are left for all but its items: folders, mostly."""
 
-End = tuple[bytes, Settled]
+FolderEnd = tuple[bytes, Settled]
 """A folder of which all has been said: the one that it is in, and what it is to be like."""
 Chosen = Callable[[bytes, Item], bool]
 """Whether an item, whose folder is named from the tree's root, is to go."""
 
 
-class Manner(msgspec.Struct, frozen=True):
+class SendOptions(msgspec.Struct, frozen=True):
     """How a tree is sent."""
 
     small: int = PARCEL_SIZE
@@ -60,7 +60,7 @@ class Manner(msgspec.Struct, frozen=True):
         """Whether the files of a folder may be compared all at once, by their sizes and times."""
         return not (self.ask or self.packing.digests)
 
-    def within(self, message: int) -> Manner:
+    def within(self, message: int) -> SendOptions:
         """This one, for a peer that takes messages of ``message`` bytes."""
         small = min(self.small, max(0, parcel_size(message) - _ITEM_SIZE - 255))
         return replace(self, small=small)
@@ -71,13 +71,13 @@ def parcel_size(message: int) -> int:
     return min(PARCEL_SIZE, message) - _ROOM
 
 
-class Load(msgspec.Struct):
+class ParcelDraft(msgspec.Struct):
     """What a parcel is filled with; ``room`` is how many bytes it still takes."""
 
     room: int
     items_left: int = PARCEL_ITEMS
     gathered: list[tuple[bytes, list[Item]]] = []
-    ends: list[End] = []
+    ends: list[FolderEnd] = []
     """folders that end in it, where that isn't said"""
 
     def parts(self) -> tuple[Part, ...]:
@@ -129,13 +129,13 @@ class _Folder(msgspec.Struct, frozen=True):
     """those of its files, if they have been summed"""
 
     @property
-    def end(self) -> End:
+    def end(self) -> FolderEnd:
         """What is said when all that is in it has been said."""
         above, _, name = self.path.rpartition(b"/")
         return above, Settled(name, self.item.mtime, self.item.mode)
 
 
-class TreeWalk:
+class TreePlan:
     """What is in a folder and in all below it, folder by folder.  Its calls block.
 
     Of folders that the receiver has the files are summed, and where it doesn't have all of them so,
@@ -148,12 +148,17 @@ class TreeWalk:
     """
 
     def __init__(
-        self, packer: IPacker, base: bytes, manner: Manner, room: int, chosen: Chosen | None
+        self,
+        packer: IPacker,
+        base: bytes,
+        options: SendOptions,
+        room: int,
+        chosen: Chosen | None,
     ) -> None:
-        self._packer, self._base, self._manner = packer, base, manner
+        self._packer, self._base, self._options = packer, base, options
         self._room, self._chosen = room, chosen
-        self._sums = manner.sums and chosen is None
-        self._pending: list[_Folder | End] = []
+        self._sums = options.sums and chosen is None
+        self._pending: list[_Folder | FolderEnd] = []
         """folders to go through, and to end, the next one last"""
         self._folder: _Folder | None = None
         self._small = 0
@@ -165,7 +170,7 @@ class TreeWalk:
         self._asked_for: deque[tuple[bytes, Item | bytes]] = deque()
         self._summed: dict[bytes, _Folder] = {}
         """folders whose files are summed, by their paths, until there is an answer"""
-        self._answered: deque[_Folder | End] = deque()
+        self._answered: deque[_Folder | FolderEnd] = deque()
         """of those, which to end, and which to go through file by file"""
         self._new: set[bytes] = set()
         self._barred: set[bytes] = set()
@@ -216,44 +221,44 @@ class TreeWalk:
         """
         item = self._packer.describe(self._base)
         if not isinstance(item, Described) or item.kind != "directory":
-            raise NotADirectory(f"{shown(self._base)}: this is no folder; leave -r out")
+            raise NotADirectory(f"{escaped(self._base)}: this is no folder; leave -r out")
         self._pending = [_Folder(item, b"", new=False)]
         return replace(item, name=b"")
 
-    def next_load(self) -> Load:
+    def next_draft(self) -> ParcelDraft:
         """What is in the next parcel; nothing, where nothing is left to say for now."""
-        load = Load(self._room)
-        while self._load(load):
+        draft = ParcelDraft(self._room)
+        while self._add_next(draft):
             pass
-        return load
+        return draft
 
     def close(self) -> None:
         """Give up what is held."""
         self._items = None
         self._packer.close()
 
-    def _load(self, load: Load) -> bool:
+    def _add_next(self, draft: ParcelDraft) -> bool:
         """Add something; False where the parcel is full, or nothing is left."""
         if self._held_over is not None:
             (folder, item), self._held_over = self._held_over, None
-            return self._add(load, folder, item)
+            return self._add(draft, folder, item)
         if self._asked_for:
             folder, wanted = self._asked_for.popleft()
             if isinstance(wanted, bytes):
-                place = below(self._base, folder)
-                wanted = self._packer.item(place, wanted, self._manner.small)
-            return self._add(load, folder, wanted)
+                place = join(self._base, folder)
+                wanted = self._packer.item(place, wanted, self._options.small)
+            return self._add(draft, folder, wanted)
         if self._items is not None:
-            return self._go_on(load, self._items)
-        return self._enter(load)
+            return self._go_on(draft, self._items)
+        return self._enter(draft)
 
-    def _add(self, load: Load, folder: bytes, item: Item) -> bool:
-        if load.add(folder, item):
+    def _add(self, draft: ParcelDraft, folder: bytes, item: Item) -> bool:
+        if draft.add(folder, item):
             return True
         self._held_over = (folder, item)
         return False
 
-    def _enter(self, load: Load) -> bool:
+    def _enter(self, draft: ParcelDraft) -> bool:
         """Begin the next folder, or end one; False where the parcel is full, or nothing is left."""
         if self._answered:
             following = self._answered.popleft()
@@ -262,9 +267,9 @@ class TreeWalk:
         else:
             return False
         if not isinstance(following, _Folder):
-            if self._manner.says_ends:
-                return self._add(load, *following)
-            load.ends.append(following)
+            if self._options.says_ends:
+                return self._add(draft, *following)
+            draft.ends.append(following)
             return True
         path = following.path
         if path in self._barred:
@@ -273,7 +278,7 @@ class TreeWalk:
         is_new = following.new or path in self._new
         self._new.discard(path)
         self._folder = following
-        self._small = self._manner.small if is_new and not self._manner.ask else 0
+        self._small = self._options.small if is_new and not self._options.ask else 0
         summed = None
         try:
             if following.states is not None:
@@ -286,18 +291,18 @@ class TreeWalk:
             self._items = _failing(error)
         self._is_sum = summed is not None
         if following.new:
-            return self._add(load, following.end[0], following.item)
-        return summed is None or self._add(load, following.end[0], summed)
+            return self._add(draft, following.end[0], following.item)
+        return summed is None or self._add(draft, following.end[0], summed)
 
     def _all_in(self, path: bytes) -> Iterator[Item]:
-        return self._packer.items(below(self._base, path), self._small, self._manner.packing)
+        return self._packer.items(join(self._base, path), self._small, self._options.packing)
 
     def _sum(self, folder: _Folder) -> tuple[Iterator[Item], Summed | None]:
         """What is in a folder, and its files all at once, where they aren't too many.
 
         One file by itself is described in as few bytes, and with one answer less.
         """
-        place, packing = below(self._base, folder.path), self._manner.packing
+        place, packing = join(self._base, folder.path), self._options.packing
         found = self._packer.states(place, SUM_LIMIT, packing)
         if found is None:
             return self._all_in(folder.path), None
@@ -316,7 +321,7 @@ class TreeWalk:
         names = {*states.names}
         return (item for item in self._all_in(path) if item.name in names)
 
-    def _go_on(self, load: Load, items: Iterator[Item]) -> bool:
+    def _go_on(self, draft: ParcelDraft, items: Iterator[Item]) -> bool:
         """Add what comes next in the folder, up to its end."""
         assert self._folder is not None
         folder, chosen, is_new = self._folder.path, self._chosen, self._small > 0
@@ -325,10 +330,10 @@ class TreeWalk:
                 if chosen is not None and not chosen(folder, item):
                     continue
                 if type(item) is Described and item.kind == "directory":
-                    self._below.append(_Folder(item, below(folder, item.name), is_new))
+                    self._below.append(_Folder(item, join(folder, item.name), is_new))
                     if is_new:
                         continue  # it is described when it is gone into
-                if not load.add(folder, item):
+                if not draft.add(folder, item):
                     self._held_over = (folder, item)
                     return False
         except FileTransferError as error:

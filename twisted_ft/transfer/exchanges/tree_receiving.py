@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Cancelled, FileTransferError
 from twisted_ft.stores.interfaces import IUnpacker
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.transfer.connection.participants import Nobody
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
-from twisted_ft.transfer.exchanges.tree_plan import Manner, content_size
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions, content_size
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
@@ -175,13 +175,13 @@ class TreeReceiving:
             Deferred.fromCoroutine(self._work())
 
     async def _work(self) -> None:
-        with self._protocol.work.under_way():
+        with self._protocol.keep_alive.under_way():
             while self._waiting or self._own or self._on_socket:
                 if self._on_socket is not None and not self._waiting:
                     await self._unpack_on_socket(self._on_socket)
                 else:
                     group = _Group(self._next_parcels(), self._own_parts())
-                    await self._protocol.work.in_thread(self._unpack, group)
+                    await self._protocol.in_thread(self._unpack, group)
                     self._answer_too(group)
                 await self._answered()
         self._working = False
@@ -204,7 +204,7 @@ class TreeReceiving:
     async def _unpack_on_socket(self, waiting: SocketMessages) -> None:
         self._answered_groups = 0
         try:
-            await self._protocol.work.in_thread(self._unpack_from, waiting)
+            await self._protocol.in_thread(self._unpack_from, waiting)
         finally:
             self._give_back()
 
@@ -340,20 +340,20 @@ def _of_all(
 
 
 def _placed(part: Part, root: bytes) -> Part:
-    return Part(below(root, part.folder), part.items) if root else part
+    return Part(join(root, part.folder), part.items) if root else part
 
 
 class AskingFetch(Dialogue):
     """Asks for a tree, of which the parcels are exchanges of their own."""
 
-    async def ask(self, path: bytes, manner: Manner) -> int:
+    async def ask(self, path: bytes, options: SendOptions) -> int:
         """How many things there were, when all of them have been said.
 
         :raises FileTransferError: the failure that the other side names, or that ended it here
         """
-        links, digests = manner.packing
+        links, digests = options.packing
         try:
-            self.protocol.say(Fetch(self.number, path, manner.small, manner.ask, links, digests))
+            self.protocol.say(Fetch(self.number, path, options.small, options.ask, links, digests))
             end = await self.hear(End)
         except Exception:
             error = as_error(Failure())

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError, ProtocolError, error_for
 from twisted_ft.stores.interfaces import IStore, Packing
-from twisted_ft.stores.names import below
+from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.connection.participants import Bodiless
@@ -20,10 +20,10 @@ from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.exchanges.tree_plan import (
     Chosen,
-    End,
-    Load,
-    Manner,
-    TreeWalk,
+    FolderEnd,
+    ParcelDraft,
+    SendOptions,
+    TreePlan,
     content_size,
     parcel_size,
 )
@@ -32,6 +32,7 @@ from twisted_ft.transfer.rate import RateLimit, paced
 from twisted_ft.wire.messages import (
     Abort,
     Described,
+    End,
     Failing,
     Fetch,
     Item,
@@ -43,14 +44,13 @@ from twisted_ft.wire.messages import (
     Refuse,
     Summed,
 )
-from twisted_ft.wire.messages import End as EndOfTree
 
 WINDOW = 6
 """Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so."""
 WINDOW_SIZE = 3 << 20
 """Bytes of files in them, at most, where there is more than one: so an interruption costs no more.
 """
-LOADS_AHEAD = 3
+DRAFTS_AHEAD = 3
 """Loads that are filled before they can be said, at most."""
 _TO_LEARN_OF = frozenset((Described, Summed))
 """Items whose outcomes say what is to be said next."""
@@ -64,7 +64,7 @@ class TreeWatcher(Protocol):
     def said(self, parts: Sequence[Part]) -> None:
         """These are on their way."""
 
-    def listed(self, ends: Sequence[End]) -> None:
+    def listed(self, ends: Sequence[FolderEnd]) -> None:
         """All that is in these folders has been said."""
 
     def alike(self, folder: bytes, states: States) -> None:
@@ -115,7 +115,7 @@ class TreeSending:
         protocol: FileTransferProtocol,
         store: IStore,
         folder: bytes,
-        manner: Manner,
+        options: SendOptions,
         watcher: TreeWatcher,
         *,
         fetch: int = 0,
@@ -127,12 +127,12 @@ class TreeSending:
         self._protocol, self._watcher = protocol, watcher
         self._fetch, self._root, self._limit = fetch, root, limit
         peer = protocol.conversation.peer_limits
-        self._manner = manner.within(peer.message)
+        self._options = options.within(peer.message)
         room = parcel_size(peer.message)
-        self._walk = TreeWalk(packer_of(store), folder, self._manner, room, chosen)
+        self._walk = TreePlan(packer_of(store), folder, self._options, room, chosen)
         self._window = DeferredSemaphore(min(WINDOW, peer.exchanges))
         self._places = places or DeferredSemaphore(peer.exchanges)
-        self._ahead: deque[Load] = deque()
+        self._ahead: deque[ParcelDraft] = deque()
         """loads that are filled, and not said"""
         self._filling: Deferred[Any] | None = None
         self._under_way: set[Shipment] = set()
@@ -152,7 +152,7 @@ class TreeSending:
 
         :raises FileTransferError: the folder can't be read, or had; the connection has ended
         """
-        with self._protocol.work.under_way():
+        with self._protocol.keep_alive.under_way():
             try:
                 await self._send_root()
                 await self._send_rest()
@@ -161,7 +161,7 @@ class TreeSending:
                 self._over = True
                 while self._filling is not None:  # nothing is closed while it is being read
                     await self._news_of_any_kind()
-                self._protocol.work.in_thread(self._walk.close).addErrback(as_error)
+                self._protocol.in_thread(self._walk.close).addErrback(as_error)
 
     def fail(self, error: FileTransferError) -> None:
         """End it with ``error``."""
@@ -186,38 +186,38 @@ class TreeSending:
         self._wake()
 
     async def _send_root(self) -> None:
-        root = await self._protocol.work.in_thread(self._walk.root)
-        load = Load(0, gathered=[(b"", [root])])
-        await self._say(load)
+        root = await self._protocol.in_thread(self._walk.root)
+        draft = ParcelDraft(0, gathered=[(b"", [root])])
+        await self._say(draft)
         while self._under_way:
             await self._wait()
 
     async def _send_rest(self) -> None:
-        while (load := await self._next_load()) is not None:
+        while (draft := await self._next_draft()) is not None:
             await self._make_room()
-            await self._say(load)
+            await self._say(draft)
 
-    async def _next_load(self) -> Load | None:
+    async def _next_draft(self) -> ParcelDraft | None:
         """What is to be said next; None, where there is nothing more, and won't be."""
         while not self._ahead:
             self._fill()
             if not (self._filling or self._under_way or self._held):
                 return None
             await self._wait()
-        load = self._ahead.popleft()
+        draft = self._ahead.popleft()
         self._fill()
-        return load
+        return draft
 
     def _fill(self) -> None:
         """Have a thread fill one more load, where there is something to say, and room for it."""
-        if self._filling is None and len(self._ahead) < LOADS_AHEAD and self._walk.has_more:
-            self._filling = self._protocol.work.in_thread(self._walk.next_load)
+        if self._filling is None and len(self._ahead) < DRAFTS_AHEAD and self._walk.has_more:
+            self._filling = self._protocol.in_thread(self._walk.next_draft)
             self._filling.addCallback(self._filled).addErrback(self._not_filled)
 
-    def _filled(self, load: Load) -> None:
+    def _filled(self, draft: ParcelDraft) -> None:
         self._filling = None
-        if load.gathered or load.ends:
-            self._ahead.append(load)
+        if draft.gathered or draft.ends:
+            self._ahead.append(draft)
         if not self._over:
             self._fill()
         self._wake()
@@ -231,8 +231,8 @@ class TreeSending:
         self._check()
         await self._protocol.writing.writable()
 
-    async def _say(self, load: Load) -> None:
-        parts = load.parts()
+    async def _say(self, draft: ParcelDraft) -> None:
+        parts = draft.parts()
         size = content_size(parts)
         if parts:
             shipment = Shipment(self, parts, size)
@@ -246,8 +246,8 @@ class TreeSending:
             self._watcher.said(parts)
             self._protocol.say(Parcel(number, self._fetch, self._root, parts))
             self.count += sum(len(part.items) for part in parts)
-        if load.ends:
-            self._watcher.listed(load.ends)
+        if draft.ends:
+            self._watcher.listed(draft.ends)
         await paced(self._limit, size, self._protocol.runtime)
 
     async def _acquire(self, semaphore: DeferredSemaphore) -> None:
@@ -336,17 +336,17 @@ class TreeSending:
                     if isinstance(item, Described):
                         self._learn_item(part.folder, item, outcome)
                     elif isinstance(item, Summed):
-                        self._learn_sum(below(part.folder, item.name), outcome)
+                        self._learn_sum(join(part.folder, item.name), outcome)
             position = following
 
     def _learn_item(self, folder: bytes, item: Described, outcome: int) -> None:
         if item.kind == "directory":
-            path = below(folder, item.name)
+            path = join(folder, item.name)
             if outcome in (Outcome.DONE, Outcome.EMPTY):
                 self._walk.is_new(path)
             elif outcome in (Outcome.DECLINED, Outcome.FAILED):
                 self._walk.bar(path)
-        elif outcome == Outcome.WANTED and item.size <= self._manner.small:
+        elif outcome == Outcome.WANTED and item.size <= self._options.small:
             self._walk.want(folder, item.name)
 
     def _learn_sum(self, folder: bytes, outcome: int) -> None:
@@ -380,14 +380,14 @@ class AnsweringFetch(Dialogue):
     async def answer(self, store: IStore, watcher: TreeWatcher) -> int:
         """Send it, or say Abort; how many things there were."""
         asked = self._fetch
-        manner = Manner(asked.small, asked.ask, Packing(asked.links, asked.digests))
+        options = SendOptions(asked.small, asked.ask, Packing(asked.links, asked.digests))
         try:
             self._sending = TreeSending(
-                self.protocol, store, asked.path, manner, watcher, fetch=self.number
+                self.protocol, store, asked.path, options, watcher, fetch=self.number
             )
             count = await self._sending.send()
             self.check()
-            self.protocol.say(EndOfTree(self.number, count))
+            self.protocol.say(End(self.number, count))
             return count
         except Exception:
             error = as_error(Failure())

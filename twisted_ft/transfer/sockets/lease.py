@@ -17,7 +17,7 @@ _TURN = 0.1
 """Seconds in a turn."""
 
 
-class Turn:
+class SocketLease:
     """A turn, which begins when it is first asked about.
 
     :param descriptor: the socket's

@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.internet import tcp
 
-from twisted_ft.transfer.sockets.lease import HAS_POLL, Turn
+from twisted_ft.transfer.sockets.lease import HAS_POLL, SocketLease
 from twisted_ft.wire.frames import HEADER_SIZE, data_length
 
 HAS_RECVFILE = HAS_POLL and hasattr(os, "readv")
@@ -49,7 +49,7 @@ class SocketBody:
         self.header = bytearray()
         """what is off the socket besides: a header, or its beginning, that wasn't followed"""
         self._fd = os.dup(transport.fileno())
-        self._turn = Turn(self._fd, to_read=True)
+        self._turn = SocketLease(self._fd, to_read=True)
 
     @property
     def buffer_size(self) -> int:

@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 from twisted_ft.errors import ProtocolError
-from twisted_ft.transfer.sockets.lease import Turn
+from twisted_ft.transfer.sockets.lease import SocketLease
 from twisted_ft.wire.frames import HEADER_SIZE, decode, message_length
 from twisted_ft.wire.messages import Message
 
@@ -33,7 +33,7 @@ class SocketMessages:
         self._start = self._end = 0
         self._over = False
         self._fd = os.dup(transport.fileno())
-        self._turn = Turn(self._fd, to_read=True)
+        self._turn = SocketLease(self._fd, to_read=True)
 
     def begin(self, begun: bytes) -> None:
         """Begin with what has come of the first message by other means, header and all."""

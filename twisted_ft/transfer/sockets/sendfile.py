@@ -18,7 +18,7 @@ from typing import Any
 from twisted.internet import tcp
 
 from twisted_ft.stores.interfaces import Buffer, IDescriptorSource, ISource
-from twisted_ft.transfer.sockets.lease import HAS_POLL, Turn
+from twisted_ft.transfer.sockets.lease import HAS_POLL, SocketLease
 from twisted_ft.wire.frames import DATA, header
 
 HAS_SENDFILE = HAS_POLL and hasattr(os, "sendfile") and hasattr(os, "preadv")
@@ -52,7 +52,7 @@ class SocketFrames:
         self.rest: list[bytes] = []
         """what the socket hasn't taken of the last frames; the transport's to send"""
         self._socket: socket.socket = transport.getHandle().dup()
-        self._turn = Turn(self._socket.fileno(), to_read=False)
+        self._turn = SocketLease(self._socket.fileno(), to_read=False)
         self._ending = False
         self._stopped = False
 

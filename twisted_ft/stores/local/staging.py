@@ -30,7 +30,7 @@ def _part_name(number: int) -> bytes:
     return b".ft-%032x.part" % number
 
 
-class Place:
+class StagingFolder:
     """A folder, open, and what is written in it that hasn't got its name.
 
     :param path: its own
@@ -131,7 +131,7 @@ class Place:
                 lost(name, position, error)
 
 
-class NewFolder:
+class HiddenFolder:
     """A folder that isn't there yet, with all that is in it: made under another name.
 
     :param above: the folder that it is to be in
@@ -149,7 +149,7 @@ class NewFolder:
             self._clear()
             above.make_folder(self._beside)
         self.folder = above.below([self._beside])
-        self.places: list[Place] = []
+        self.stagings: list[StagingFolder] = []
         """it, and the folders in it"""
         if not self.folder.lock() or not above.has(self._beside, self.folder):
             self.folder.close()
@@ -162,9 +162,9 @@ class NewFolder:
         except OSError:
             return False
         self.folder.unlock()
-        for place in self.places:
-            place.hidden = False
-            place.staged.clear()
+        for staging in self.stagings:
+            staging.hidden = False
+            staging.staged.clear()
         return True
 
     def discard(self) -> None:

@@ -10,7 +10,7 @@ _MOST_KEPT = 32
 """Folders that are held open, beside the root, at most; a path may have more."""
 
 
-class Chain:
+class OpenFolders:
     """Opens folders below a root, each from the one that it is in.
 
     A tree is gone through folder by folder, so two that follow one another mostly have the same

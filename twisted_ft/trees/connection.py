@@ -10,25 +10,14 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.bodies.tracker import Progress
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
-from twisted_ft.transfer.exchanges.tree_plan import Manner
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions
 from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.wire.messages import Entry
+from twisted_ft.walk import Walk
 
 
-class Walking(Protocol):
-    """The entries of a tree on the server: see ``walk.Walk``."""
-
-    def __aiter__(self) -> Walking: ...
-
-    async def __anext__(self) -> Entry: ...
-
-    async def close(self) -> None:
-        """Have no more of it."""
-
-
-class Mover(Protocol):
+class TreeConnection(Protocol):
     """A connection: see Client."""
 
     runtime: Runtime
@@ -53,10 +42,12 @@ class Mover(Protocol):
     ) -> Deferred[Delivery]:
         """Upload a file."""
 
-    async def fetch_tree(self, path: bytes, manner: Manner, receiving: TreeReceiving) -> None:
+    async def fetch_tree(
+        self, path: bytes, send_options: SendOptions, receiving: TreeReceiving
+    ) -> None:
         """Have ``receiving`` take the parcels of a folder, to the last."""
 
-    def walk(self, path: bytes) -> Walking:
+    def walk(self, path: bytes) -> Walk:
         """The entries of a tree on the server."""
 
     def remove(self, path: bytes, deep: bool) -> Deferred[int]:
