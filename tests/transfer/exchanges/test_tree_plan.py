@@ -318,7 +318,7 @@ def test_a_folder_that_is_declined_after_it_was_summed() -> None:
 
 
 @pytest.mark.parametrize(
-    "manner", [SendOptions(ask=True), SendOptions(packing=Packing(digests=True))]
+    "send_options", [SendOptions(ask=True), SendOptions(packing=Packing(digests=True))]
 )
 def test_files_are_not_summed_where_more_is_asked(send_options: SendOptions) -> None:
     assert Receiver(walk(PAIRS, send_options), FOLDERS, PAIRS).run(is_new=False).summed == []
