@@ -360,7 +360,7 @@ class Client:
 
     # -- Policy --------------------------------------------------------------------------
 
-    def greeted(self, protocol: FileTransferProtocol) -> None:
+    async def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
         self.places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
         self.ready.callback(self)

@@ -42,19 +42,6 @@ _PATIENCE = 60
 """Seconds after which nothing comes of what is waited for."""
 
 
-class Plain:
-    """A transport, as far as a thread that has its socket looks at it."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def fileno(self) -> int:
-        return self._end.fileno()
-
-    def getHandle(self) -> socket.socket:
-        return self._end
-
-
 @dataclass(frozen=True)
 class Served:
     """A server of a folder, and a client that is connected to it."""

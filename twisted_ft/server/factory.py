@@ -109,7 +109,7 @@ class FileTransferFactory(ServerFactory):
 
     # -- Policy --------------------------------------------------------------------------
 
-    def greeted(self, protocol: FileTransferProtocol) -> None:
+    async def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
         if len(self.connections) > self.max_connections:
             raise Busy(

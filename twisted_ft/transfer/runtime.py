@@ -37,11 +37,16 @@ class Runtime:
 
     :param clock: the reactor, or anything else that tells time and calls later
     :param in_thread: as ``deferToThread``: a Deferred of what the function returns
+    :param tls_in_large_steps: whether TLS may go in larger steps than Twisted's own, which takes
+        something from inside pyOpenSSL; else it goes record by record, at a third of the speed
     """
 
-    def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
+    def __init__(
+        self, clock: IReactorTime, in_thread: InThread, *, tls_in_large_steps: bool = True
+    ) -> None:
         self.clock = clock
         self.in_thread = in_thread
+        self.tls_in_large_steps = tls_in_large_steps
         self.from_thread: FromThread = getattr(clock, "callFromThread", _at_once)
         """has a function called on the reactor's thread"""
 

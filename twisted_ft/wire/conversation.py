@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 
-from twisted_ft.errors import OverLimit, ProtocolError, UnknownVersion
+from twisted_ft.errors import FileTransferError, OverLimit, ProtocolError, UnknownVersion
 from twisted_ft.wire.frames import (
     DATA,
     DATA_LIMIT,
@@ -83,6 +83,8 @@ class Conversation:
         self.peer_limits = _UNTOLD_LIMITS
         self.peer_agent = ""
         self.peer_features: tuple[str, ...] = ()
+        self.failure: FileTransferError | None = None
+        """why nothing more is said or heard, once the connection is over"""
         self._agent, self._features = agent, features
         self._frames = FrameReader(limits.message)
         role = Role.CLIENT if side is Side.CLIENT else Role.SERVER
@@ -128,6 +130,33 @@ class Conversation:
         known = self._exchanges.get(exchange)
         return known.state if known is not None else State.ENDED
 
+    @property
+    def awaited_body(self) -> int:
+        """The exchange of whose body the other side is to send more; 0, where there is none."""
+        if not self._incoming_bodies:
+            return 0
+        number = self._incoming_bodies[0]
+        return number if self._exchanges[number].to_come > 0 else 0
+
+    def kept_of(self, exchange: int) -> int:
+        """Bytes that the receiver had of a file, from an earlier run, when its body began."""
+        known = self._exchanges.get(exchange)
+        return known.offset if known is not None else 0
+
+    # -- the end -------------------------------------------------------------------------
+
+    def lost(self, error: FileTransferError) -> None:
+        """The connection is over, and with it every exchange; what is tried fails with ``error``.
+
+        Only the first call counts.
+        """
+        if self.failure is None:
+            self.failure = error
+            self._connection.state = State.ENDED
+            self._exchanges.clear()
+            self._incoming_bodies.clear()
+            self._outgoing_bodies.clear()
+
     # -- saying --------------------------------------------------------------------------
 
     def hello(self) -> bytes:
@@ -146,6 +175,8 @@ class Conversation:
         :raises ProtocolError: it may not be said now, or a field is out of bounds; as if it
             hadn't been tried, anything else may still be said
         """
+        if self.failure is not None:
+            raise self.failure
         message = sayable(message)
         frame = encode(message, self.peer_limits.message)
         if not isinstance(message, Parcel):  # made of what was found here, and large
@@ -170,6 +201,8 @@ class Conversation:
 
     def data_goes(self, exchange: int) -> None:
         """Some of a body is put onto the stream by other means, in whole DATA frames."""
+        if self.failure is not None:
+            raise self.failure
         if not self.may_send_body(exchange):
             raise ProtocolError(f"it is not the turn of exchange {exchange} to send data")
         self._exchanges[exchange].says(Data)
@@ -177,8 +210,13 @@ class Conversation:
     # -- hearing -------------------------------------------------------------------------
 
     def receive(self, data: bytes | memoryview) -> Iterator[Message | Data]:
-        """Each message, and each piece of a body, in ``data``, once it has its place."""
+        """Each message, and each piece of a body, in ``data``, once it has its place.
+
+        It may be gone on with later; what is lost meanwhile has no place any more.
+        """
         for event in self._frames.receive(data):
+            if self.failure is not None:
+                return
             if isinstance(event, (bytes, memoryview)):
                 yield self._data(event)
             else:
@@ -191,6 +229,7 @@ class Conversation:
             raise ProtocolError("data that belongs to no exchange")
         number = self._incoming_bodies[0]
         self._exchanges[number].hears(Data)
+        self._exchanges[number].to_come -= len(content)
         return Data(number, content)
 
     @property
@@ -214,15 +253,20 @@ class Conversation:
         """
         return self._frames.let_go()
 
-    def data_came(self, left: int) -> None:
+    def data_came(self, received: int, left: int) -> None:
         """More of the body was taken off the stream by other means, this frame and whole ones.
 
+        :param received: bytes of it
         :param left: bytes still to come of the DATA frame under way
         """
         self._frames.data_came(left)
+        if self._incoming_bodies:
+            self._exchanges[self._incoming_bodies[0]].to_come -= received
 
     def hear(self, message: Message) -> bool:
         """Give a message its place; False for one that crossed the end of its exchange."""
+        if self.failure is not None:
+            return False
         exchange = self._under_way_of(message)
         if exchange is None:
             if self._crossed(message):
@@ -307,6 +351,10 @@ class Conversation:
         number = exchange.number
         if isinstance(message, Accept):
             hearers.append(number)
+            exchange.offset = message.offset
+            exchange.to_come = exchange.size - message.offset
+        if isinstance(message, Offer):
+            exchange.size = message.file.size
         if exchange.state in (State.VERIFYING, State.ENDED) and number in speakers:
             speakers.remove(number)
         if exchange.state is State.ENDED:

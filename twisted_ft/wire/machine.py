@@ -232,6 +232,12 @@ class Exchange(msgspec.Struct):
     table: Table
     role: Role
     state: State = State.START
+    size: int = 0
+    """bytes of the file that is offered"""
+    offset: int = 0
+    """bytes that the receiver of a file has already"""
+    to_come: int = 0
+    """bytes of its body that haven't come"""
 
     @property
     def awaits_peer(self) -> bool:

@@ -75,7 +75,7 @@ async def served(
     root.mkdir()
     (root / "file").write_bytes(CONTENT)
     if way == "FileSender":  # as on a platform without sendfile(2)
-        monkeypatch.setattr(producers, "can_sendfile", lambda transport, source: False)
+        monkeypatch.setattr(producers, "can_sendfile", lambda source: False)
     endpoint, authority = "tcp:0:interface=127.0.0.1", None
     if way == "TLS":
         made = trustme.CA()

@@ -16,8 +16,8 @@ from twisted_ft import Client, FileTransferFactory, MemoryStore, connect
 from twisted_ft.errors import FileTransferError
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.connection import tls as tls_module
-from twisted_ft.transfer.connection.protocol import RECEIVE_SIZE
 from twisted_ft.transfer.connection.tls import TLSStream, tls_stream
+from twisted_ft.transfer.transports import RECEIVE_SIZE
 from twisted_ft.wire.conversation import Side
 
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL .* objects")  # Twisted does
@@ -114,7 +114,7 @@ def test_what_is_said_at_the_greeting_is_not_held_back() -> None:
 
 
 def test_plain_transports_have_none() -> None:
-    assert tls_stream(object(), RECEIVE_SIZE) is None
+    assert tls_stream(object()) is None
 
 
 class Records:

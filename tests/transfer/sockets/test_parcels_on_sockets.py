@@ -529,7 +529,7 @@ class Held:
         self.first_held = inf
         """the first exchange of which they are"""
 
-    def greeted(self, protocol: FileTransferProtocol) -> None:
+    async def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
         self.receiving = TreeReceiving(protocol, self.unpacker, self._unpacked)
 

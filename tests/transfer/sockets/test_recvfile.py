@@ -13,16 +13,14 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet import tcp
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol
 
-from tests.kit.serving import CONTENT, Ends, Plain, Served, fails, no_descriptor, reactor
+from tests.kit.serving import CONTENT, Ends, Served, fails, no_descriptor, reactor
 from twisted_ft import MemoryStore
 from twisted_ft.errors import FileTransferError, NoSpace
 from twisted_ft.stores.local.partial import PartialFile
 from twisted_ft.transfer.bodies.outflow import PIECE
-from twisted_ft.transfer.sockets.recvfile import BUFFER, HAS_RECVFILE, SocketBody, can_recvfile
+from twisted_ft.transfer.sockets.recvfile import BUFFER, HAS_RECVFILE, SocketBody
 from twisted_ft.transfer.sockets.relay import relay
 from twisted_ft.wire.frames import DATA, MESSAGE, header
 
@@ -31,7 +29,7 @@ pytestmark = pytest.mark.skipif(not HAS_RECVFILE, reason="there is no readv or p
 
 def body(end: socket.socket, left: int, to_come: int | None = None) -> SocketBody:
     """What is on ``end``: ``left`` bytes of a frame, and of the body ``to_come``."""
-    waiting = SocketBody(Plain(end), left)
+    waiting = SocketBody(end, left)
     waiting.to_come = left if to_come is None else to_come
     return waiting
 
@@ -333,12 +331,3 @@ async def test_without_a_descriptor_for_it(
 ) -> None:
     monkeypatch.setattr(SocketBody, "__init__", no_descriptor)
     await served.is_got(tmp_path / "got")
-
-
-def test_it_is_for_plain_sockets_only() -> None:
-    transport = tcp.Connection(socket.socket(), Protocol(), reactor)
-    assert can_recvfile(transport)
-    transport.TLS = True
-    assert not can_recvfile(transport)
-    assert not can_recvfile(object())
-    transport.socket.close()

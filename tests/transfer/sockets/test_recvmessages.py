@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.serving import Ends, Plain, parcel_of
+from tests.kit.serving import Ends, parcel_of
 from twisted_ft.transfer.sockets import lease as turn
 from twisted_ft.transfer.sockets.recvfile import HAS_RECVFILE
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
@@ -25,7 +25,7 @@ NEVER: Any = "no time in which something may come"
 
 def reading(end: socket.socket, begun: bytes = b"") -> SocketMessages:
     """What is next on ``end``, of which some has come already."""
-    waiting = SocketMessages(Plain(end), LIMIT)
+    waiting = SocketMessages(end, LIMIT)
     waiting.begin(begun)
     return waiting
 

@@ -232,7 +232,7 @@ async def send_body(
     :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """
     body = ReadAhead(source, offset)
-    if tracker.limit is None and can_sendfile(protocol.transport, source):
+    if tracker.limit is None and protocol.writing.can_lease and can_sendfile(source):
         body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
     if offset:
         await protocol.in_thread(body.hash_before)
@@ -249,14 +249,14 @@ async def send_body(
 async def _send_in_turns(
     protocol: FileTransferProtocol, exchange: int, body: DescriptorBody, tracker: TransferTracker
 ) -> None:
-    """Lend the socket to a thread, again and again, as long as it can be lent and is worth it."""
+    """Have a thread lease the socket, again and again, as long as it can and it is worth it."""
     if body.left >= WORTHWHILE:
         await protocol.writing.body_turn(exchange)
-    lent = True
-    while lent and body.left >= WORTHWHILE:
+    leased = True
+    while leased and body.left >= WORTHWHILE:
         before = body.left
         try:
-            lent = await protocol.writing.lend_socket(exchange, body.send_on)
+            leased = await protocol.writing.lease_socket(exchange, body.send_on)
         finally:
             tracker.moves(before - body.left)
 

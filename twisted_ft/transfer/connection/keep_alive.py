@@ -31,7 +31,6 @@ class KeepAlive:
         have come slowly, for all it knows"""
         self._conversation, self._runtime, self._say = conversation, runtime, say
         self._jobs = 0
-        self._over = False
         self._telling = LoopingCall(self._tell)
         self._telling.clock = runtime.clock
 
@@ -62,9 +61,14 @@ class KeepAlive:
         """The counterpart of ``job_begins``."""
         self._jobs -= 1
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is done here for the other side."""
+        return self._jobs > 0
+
     def begin_telling(self) -> None:
         """From here on, as long as exchanges are under way, tell the other side what there is."""
-        if not self._telling.running and not self._over and self._conversation.is_open:
+        if not self._telling.running and self._conversation.is_open:
             self._telling.start(self._conversation.peer_limits.silence / 3, now=False)
 
     def _tell(self) -> None:
@@ -76,6 +80,5 @@ class KeepAlive:
 
     def end(self) -> None:
         """The connection ends; nobody is told anything more."""
-        self._over = True
         if self._telling.running:
             self._telling.stop()

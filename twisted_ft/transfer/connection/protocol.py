@@ -9,7 +9,9 @@ for how long the other side is waited for (Patience).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -32,18 +34,28 @@ from twisted_ft.transfer.connection.read_side import ReadSide
 from twisted_ft.transfer.connection.timeouts import PeerTimeout
 from twisted_ft.transfer.connection.tls import TLSStream, tls_stream
 from twisted_ft.transfer.connection.write_side import WriteSide
-from twisted_ft.transfer.failures import why_lost
+from twisted_ft.transfer.failures import as_error, why_lost
 from twisted_ft.transfer.runtime import InThread, Runtime
+from twisted_ft.transfer.transports import name_of, prepare
 from twisted_ft.wire.conversation import Conversation, Side
 from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import Data, Hello, Message, Opening, Refuse, Welcome, exchange_of
+from twisted_ft.wire.messages import (
+    Data,
+    Hello,
+    Message,
+    Opening,
+    Refuse,
+    Welcome,
+    Working,
+    exchange_of,
+)
 
 
 class Policy(Protocol):
     """What an end makes of what its peer begins: the server's factory, or the client."""
 
-    def greeted(self, protocol: FileTransferProtocol) -> None:
-        """Both sides have greeted; raise a FileTransferError to send the peer away."""
+    async def greeted(self, protocol: FileTransferProtocol) -> None:
+        """The peer has greeted; raise a FileTransferError to send it away.  This may take time."""
 
     def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
         """The peer has opened an exchange: ``take_part`` in it, or say Refuse or Abort."""
@@ -81,32 +93,38 @@ class FileTransferProtocol(TwistedProtocol):
         """what goes on here"""
         self.in_thread: InThread = self.keep_alive.in_thread
         """calls what may block; meanwhile the other side is told so"""
-        self._timeout = PeerTimeout(conversation, runtime.clock, self.end)
+        self._timeout = PeerTimeout(conversation, runtime.clock, self._bytes_taken, self.end)
         self._policy = policy
         self._participants: dict[int, Participant] = {}
         self._tls: TLSStream | None = None
-        self._ending: FileTransferError | None = None
+        self._arrived: deque[tuple[Iterator[Message | Data], int]] = deque()
+        """what has come and isn't heard yet, with the bytes that it came in"""
+        self._last_progress = runtime.now()
         self._dropping: IDelayedCall | None = None
 
     @property
     def peer(self) -> str:
         """The other end's address, for logs."""
-        address = self.transport.getPeer()
-        host = getattr(address, "host", None)
-        return f"{host}:{address.port}" if host else str(getattr(address, "name", address))
+        return name_of(self.transport.getPeer())
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when nothing has come of this connection, by the runtime's clock.
+
+        None while something is done here for the other side, or it has to take what was sent.
+        """
+        if self.keep_alive.busy or not self.writing.takes_more:
+            return None
+        return self._last_progress
+
+    def _bytes_taken(self) -> int:
+        return self.writing.taken
 
     # -- from the transport --------------------------------------------------------------
 
     def connectionMade(self) -> None:
         """Greet, and begin to wait for the other side's greeting."""
-        if hasattr(self.transport, "setTcpNoDelay"):
-            self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
-        if hasattr(self.transport, "bufferSize"):
-            self.transport.bufferSize = RECEIVE_SIZE
-        if hasattr(self.transport, "SEND_LIMIT"):
-            self.transport.SEND_LIMIT = _SEND_SIZE
-        self.writing = WriteSide(self.transport, self.conversation, self.keep_alive, self._timeout)
+        prepare(self.transport)
         self.reading = ReadSide(
             self.transport,
             self.conversation,
@@ -116,42 +134,71 @@ class FileTransferProtocol(TwistedProtocol):
             self._participant,
             self.dataReceived,
         )
+        self.writing = WriteSide(
+            self.transport, self.conversation, self.keep_alive, self._timeout, self.reading
+        )
         self.transport.registerProducer(self.writing, True)
         if self.side is Side.CLIENT:
             self.writing.write(self.conversation.hello())
-        self._timeout.watch()
+        self._timeout.connected()
 
     def dataReceived(self, data: bytes) -> None:
         """Give each message, and each piece of a body, to the exchange that it belongs to."""
-        if self._ending is not None:
+        if self.conversation.failure is not None:
             return
-        self._timeout.resetTimeout()
+        self._timeout.received()
         content = data if self._tls is None else self._tls.read_on(data)
+        self._arrived.append((self.conversation.receive(content), len(content)))
+        if len(self._arrived) == 1:
+            self._hear_some()
+
+    def _hear_some(self) -> None:
+        """Hear what has arrived, up to EVENTS_AT_ONCE; the rest when others had their turn."""
+        left = EVENTS_AT_ONCE
         try:
-            for event in self.conversation.receive(content):
-                if isinstance(event, Data):
-                    self.keep_alive.took_some = True
-                    self._participant(event.exchange).data_received(event.content)
-                else:
-                    self._heard(event)
-                    if self._ending is not None:
-                        return
+            while self._arrived:
+                events, size = self._arrived[0]
+                for event in islice(events, left):
+                    left -= 1
+                    self._take(event)
+                if self.conversation.failure is not None:
+                    return
+                if not left:
+                    self.reading.pause()
+                    self.runtime.clock.callLater(0, self._hear_on)
+                    return
+                self._arrived.popleft()
+                self._heard_all(size)
         except ProtocolError as error:
             self.end(error)
+
+    def _hear_on(self) -> None:
+        self._hear_some()
+        self.reading.resume()
+
+    def _take(self, event: Message | Data) -> None:
+        if isinstance(event, Data):
+            self.keep_alive.took_some = True
+            self._last_progress = self.runtime.now()
+            self._timeout.received_body(len(event.content))
+            self._participant(event.exchange).data_received(event.content)
         else:
-            if self.conversation.amid_message:
-                self.keep_alive.took_some = True
-                self.keep_alive.begin_telling()
-            if self._ending is None:
-                self.reading.offer_socket(len(content))
+            self._heard(event)
+
+    def _heard_all(self, size: int) -> None:
+        """All that came in ``size`` bytes has been heard."""
+        if self.conversation.amid_message:
+            self.keep_alive.took_some = True
+            self.keep_alive.begin_telling()
+        self.reading.offer_socket(size)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell everyone who still waits for something, and why."""
-        error = self._ending or why_lost(reason, self.conversation)
-        self._ending = error
+        self.conversation.lost(why_lost(reason, self.conversation))
+        error = self._failure
+        self._arrived.clear()
         self._timeout.end()
         self.keep_alive.end()
-        self.reading.end()
         if self._dropping is not None and self._dropping.active():
             self._dropping.cancel()
         for participant in list(self._participants.values()):
@@ -172,20 +219,29 @@ class FileTransferProtocol(TwistedProtocol):
             self._be_greeted(answer=False)
         elif isinstance(message, Refuse):
             self._leave(error_for(message.code, message.text))
+        if not isinstance(message, Working):
+            self._last_progress = self.runtime.now()
         self._timeout.watch()
 
     def _be_greeted(self, answer: bool) -> None:
+        self._timeout.greeted()
         self._go_through_tls()  # before anyone says the next word
+        Deferred.fromCoroutine(self._greet(answer))
+
+    async def _greet(self, answer: bool) -> None:
+        """Let the policy have its say, and welcome the peer."""
         try:
-            self._policy.greeted(self)
-        except FileTransferError as error:
-            self.end(error)
+            await self._policy.greeted(self)
+        except Exception:
+            self.end(as_error(Failure()))
             return
-        if answer:
+        if answer and self.conversation.failure is None:
             self.writing.write(self.conversation.welcome())
+            self._timeout.watch()
 
     def _go_through_tls(self) -> None:
-        self._tls = tls_stream(self.transport, RECEIVE_SIZE)
+        if self.runtime.tls_in_large_steps:
+            self._tls = tls_stream(self.transport)
         if self._tls is not None:
             self.writing.go_through(self._tls)
 
@@ -212,7 +268,7 @@ class FileTransferProtocol(TwistedProtocol):
         self.keep_alive.took_some = True
         try:
             for message in messages:
-                if self._ending is not None or not self.conversation.hear(message):
+                if not self.conversation.hear(message):
                     continue
                 if is_taken(message):
                     self.take_part(exchange_of(message), Nobody())
@@ -220,7 +276,7 @@ class FileTransferProtocol(TwistedProtocol):
                     self._heard(message)
         except ProtocolError as error:
             self.end(error)
-        return self._ending is None
+        return self.conversation.failure is None
 
     # -- saying --------------------------------------------------------------------------
 
@@ -237,8 +293,6 @@ class FileTransferProtocol(TwistedProtocol):
 
     def say(self, message: Message) -> None:
         """Send a message; the failure that ended the connection where it is over."""
-        if self._ending is not None:
-            raise self._ending
         self.writing.write(self.conversation.say(message))
         self._timeout.watch()
 
@@ -251,7 +305,7 @@ class FileTransferProtocol(TwistedProtocol):
         left = known if isinstance(known, Nobody) else Nobody()
         if left.over.called:  # the connection is ending, and it has heard so
             return left.over
-        if self._ending is not None or self.conversation.state_of(exchange) is State.ENDED:
+        if self.conversation.state_of(exchange) is State.ENDED:
             left.over.callback(None)
         else:
             self._participants[exchange] = left
@@ -262,7 +316,7 @@ class FileTransferProtocol(TwistedProtocol):
 
     def end(self, error: FileTransferError) -> None:
         """Say a last word, and close the connection for the reason ``error``."""
-        if self._ending is not None:
+        if self.conversation.failure is not None:
             return
         if isinstance(error, WrongProtocol):
             self.writing.write(error.answer if self.side is Side.SERVER else b"")
@@ -276,9 +330,9 @@ class FileTransferProtocol(TwistedProtocol):
 
     def _leave(self, error: FileTransferError) -> None:
         """Close, without waiting for a peer that doesn't read."""
-        if self._ending is not None:
+        if self.conversation.failure is not None:
             return
-        self._ending = error
+        self.conversation.lost(error)
         reads_on = self.writing.takes_more
         self.writing.end(error)
         self._timeout.end()
@@ -286,16 +340,19 @@ class FileTransferProtocol(TwistedProtocol):
         self.transport.unregisterProducer()
         if reads_on:
             self.transport.loseConnection()
-            self._dropping = self.runtime.clock.callLater(
-                _LAST_WORD, self.transport.abortConnection
-            )
+            self._dropping = self.runtime.clock.callLater(LAST_WORD, self.transport.abortConnection)
         else:
             self.transport.abortConnection()
 
+    @property
+    def _failure(self) -> FileTransferError:
+        """Why the connection is over."""
+        assert self.conversation.failure is not None, "the connection goes on"
+        return self.conversation.failure
 
-RECEIVE_SIZE = 1 << 19
-"""Bytes taken off a socket at once, at most: fewer and larger pieces for Inflow to write."""
-_SEND_SIZE = 1 << 20
-"""Bytes given to a socket at once, at most: a whole parcel, where Twisted gives an eighth of it."""
-_LAST_WORD = 5.0
+
+LAST_WORD = 5.0
 """Seconds that a peer has to take the last word off the connection."""
+EVENTS_AT_ONCE = 128
+"""Messages and pieces of bodies that are heard in one turn of the reactor, at most: some
+milliseconds, after which others have theirs."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from socket import socket
 
 from twisted_ft.transfer.connection.keep_alive import KeepAlive
 from twisted_ft.transfer.connection.participants import ParcelTaker, Participant
 from twisted_ft.transfer.connection.timeouts import PeerTimeout
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.transfer.sockets.recvfile import SocketBody, can_recvfile
+from twisted_ft.transfer.sockets.recvfile import HAS_RECVFILE, SocketBody
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
+from twisted_ft.transfer.transports import Transport, plain_socket
 from twisted_ft.wire.conversation import Conversation
 
 _FAST = 1 << 16
@@ -38,7 +39,7 @@ class ReadSide:
 
     def __init__(
         self,
-        transport: Any,
+        transport: Transport,
         conversation: Conversation,
         runtime: Runtime,
         keep_alive: KeepAlive,
@@ -50,7 +51,6 @@ class ReadSide:
         self._runtime, self._keep_alive, self._timeout = runtime, keep_alive, timeout
         self._participant, self._receive = participant, receive
         self._paused = 0
-        self._over = False
 
     def pause(self) -> None:
         """Take nothing more off the transport until ``resume``; calls are counted."""
@@ -65,7 +65,7 @@ class ReadSide:
         self._paused -= 1
         if not self._paused:
             self._keep_alive.job_ends()
-            if not self._over:
+            if self._conversation.failure is None:
                 self._transport.resumeProducing()
                 self._timeout.reading_resumed()
 
@@ -76,10 +76,6 @@ class ReadSide:
             self.pause()
             self._runtime.sleep(wait).addCallback(lambda _: self.resume())
 
-    def end(self) -> None:
-        """The transport is gone."""
-        self._over = True
-
     # -- a thread that reads by itself ---------------------------------------------------
 
     def offer_socket(self, received: int) -> None:
@@ -87,25 +83,28 @@ class ReadSide:
 
         :param received: bytes that have just come
         """
-        if received < _FAST or self._paused or not can_recvfile(self._transport):
+        if received < _FAST or self._paused or not HAS_RECVFILE:
+            return
+        plain = plain_socket(self._transport)
+        if plain is None:
             return
         exchange, left = self._conversation.data_to_come
         with suppress(OSError):  # no descriptor is left: it comes through the transport, as ever
             if left:
-                self._offer_body(exchange, SocketBody(self._transport, left))
+                self._offer_body(exchange, SocketBody(plain, left))
             elif self._conversation.amid_message and self.parcel_taker is not None:
-                self._offer_messages(self.parcel_taker)
+                self._offer_messages(self.parcel_taker, plain)
 
     def _offer_body(self, exchange: int, waiting: SocketBody) -> None:
         self.pause()
         if not self._participant(exchange).socket_offered(waiting):
             self.body_returned(waiting)
 
-    def _offer_messages(self, taker: ParcelTaker) -> None:
+    def _offer_messages(self, taker: ParcelTaker, plain: socket) -> None:
         if not taker.may_be_offered:
             return
         limit = self._conversation.limits.message
-        waiting = SocketMessages(self._transport, limit)
+        waiting = SocketMessages(plain, limit)
         waiting.begin(self._conversation.let_go_of_message())
         self.pause()
         taker.messages_offered(waiting)
@@ -113,9 +112,10 @@ class ReadSide:
     def body_returned(self, waiting: SocketBody) -> None:
         """Whoever took a body off the socket has done so, and gives the rest back."""
         waiting.close()
-        self._conversation.data_came(waiting.left)
+        self._conversation.data_came(waiting.received, waiting.left)
         if waiting.received:
             self._keep_alive.took_some = True
+            self._timeout.received_body(waiting.received)
         if waiting.header:
             self._receive(bytes(waiting.header))
         self.resume()

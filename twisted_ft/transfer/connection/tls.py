@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
 
+from twisted_ft.transfer.transports import RECEIVE_SIZE, take_large_pieces
+
 _PARTIAL_WRITE = 1
 """SSL_MODE_ENABLE_PARTIAL_WRITE (SSL_CTX_set_mode(3)), for which pyOpenSSL has no name."""
 _RECORD = 1 << 14
@@ -29,15 +31,13 @@ class TLSStream:
     :param at_once: bytes that are taken off the socket at once, and make one piece, at most
     """
 
-    def __init__(self, transport: Any, at_once: int) -> None:
+    def __init__(self, transport: Any, at_once: int = RECEIVE_SIZE) -> None:
         from OpenSSL import SSL
 
         self._transport, self._at_once = transport, at_once
         self._error, self._want_read = SSL.Error, SSL.WantReadError
         self._buffer = memoryview(b"")
-        if hasattr(transport.transport, "bufferSize"):
-            transport.transport.bufferSize = at_once
-            transport.transport.SEND_LIMIT = at_once
+        take_large_pieces(transport.transport)
 
     def write(self, data: bytes) -> None:
         """Encrypt ``data``, and send it."""
@@ -87,7 +87,7 @@ class TLSStream:
         return bytes(buffer[:filled])
 
 
-def tls_stream(transport: Any, at_once: int) -> TLSStream | None:
+def tls_stream(transport: Any) -> TLSStream | None:
     """Larger steps on ``transport``, where it is Twisted's TLS, and version 1.3.
 
     Of earlier versions a renegotiation may come between a write and its repetition.
@@ -98,7 +98,7 @@ def tls_stream(transport: Any, at_once: int) -> TLSStream | None:
     if tls is None or tls.get_protocol_version_name() != "TLSv1.3":
         return None
     _allow_whole_pieces(tls)
-    return TLSStream(transport, at_once)
+    return TLSStream(transport)
 
 
 def _allow_whole_pieces(tls: Any) -> None:

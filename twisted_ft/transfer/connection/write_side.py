@@ -1,13 +1,13 @@
 """What goes onto the transport, as it takes it: messages, and bodies one after another.
 
-The reactor writes; or a thread does, for a turn, for which it is lent the socket.
+The reactor writes; or a thread does, which leases the socket for a while.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -16,9 +16,29 @@ from zope.interface import implementer
 from twisted_ft.errors import FileTransferError
 from twisted_ft.transfer.connection.keep_alive import KeepAlive
 from twisted_ft.transfer.connection.timeouts import PeerTimeout
-from twisted_ft.transfer.connection.tls import TLSStream
 from twisted_ft.transfer.sockets.sendfile import SocketFrames
+from twisted_ft.transfer.transports import (
+    Stream,
+    Transport,
+    ask_when_sent,
+    plain_socket,
+    unsent,
+)
 from twisted_ft.wire.conversation import Conversation
+
+ANSWERS_WAITING = 1 << 20
+"""Bytes of messages that may wait for a peer who takes nothing; past them it isn't heard either, as
+most of what it says has an answer."""
+
+
+class Crowding(Protocol):
+    """Who is told that more answers wait than the other side takes."""
+
+    def pause(self) -> None:
+        """They do: hear nothing more."""
+
+    def resume(self) -> None:
+        """It has taken them."""
 
 
 @implementer(IPushProducer)
@@ -26,39 +46,46 @@ class WriteSide:
     """The transport's producer, whose turn to write is given to who waits for it.
 
     :param conversation: knows whose body is next
-    :param work: calls what writes in a thread
-    :param timeout: is told when it is the other side's turn, to read
+    :param keep_alive: calls what writes in a thread
+    :param timeout: is told when it is the other side's turn, to take what was sent
+    :param crowding: is told when more answers wait than the other side takes
     """
 
     def __init__(
         self,
-        transport: Any,
+        transport: Transport,
         conversation: Conversation,
         keep_alive: KeepAlive,
         timeout: PeerTimeout,
+        crowding: Crowding,
     ) -> None:
         self._transport = transport
-        self._stream: Any = transport
-        self._conversation, self._keep_alive, self._timeout = (
-            conversation,
-            keep_alive,
-            timeout,
-        )
+        self._stream: Stream = transport
+        self._conversation, self._keep_alive = conversation, keep_alive
+        self._timeout, self._crowding = timeout, crowding
         self._paused = False
         self._writers: deque[Deferred[None]] = deque()
         self._body_turns: dict[int, Deferred[None]] = {}
-        self._lent: SocketFrames | None = None
+        self._leased: SocketFrames | None = None
         self._held_back = b""
-        self._failure: FileTransferError | None = None
+        self._written = 0
+        self._waiting = 0
+        """bytes of messages that were written since the transport has had enough"""
+        self._crowded = False
 
-    def go_through(self, stream: TLSStream) -> None:
+    def go_through(self, stream: Stream) -> None:
         """Write to ``stream`` from here on, which stands before the transport."""
         self._stream = stream
 
     @property
     def takes_more(self) -> bool:
-        """Whether the transport takes more, and is lent to nobody."""
-        return not self._paused and self._lent is None
+        """Whether the transport takes more, and nobody has the socket."""
+        return not self._paused and self._leased is None
+
+    @property
+    def can_lease(self) -> bool:
+        """Whether a thread could write to the socket by itself."""
+        return plain_socket(self._transport) is not None
 
     # -- from the transport --------------------------------------------------------------
 
@@ -70,8 +97,10 @@ class WriteSide:
     def resumeProducing(self) -> None:
         """The transport takes more."""
         self._paused = False
+        self._waiting = 0
         self._timeout.writing_resumed()
         self._let_writers()
+        self._uncrowd()
 
     def stopProducing(self) -> None:
         """The transport is gone; the protocol hears of it."""
@@ -80,18 +109,37 @@ class WriteSide:
 
     def write(self, message: bytes) -> None:
         """Send a message; behind a thread's frames, where one has the socket."""
-        if self._lent is None:
+        if self._leased is None:
+            self._written += len(message)
             self._stream.write(message)
         else:
             self._held_back += message
-            self._lent.end_soon()
+            self._leased.end_soon()
         self._grant_body_turn()
+        if not self.takes_more:
+            self._waiting += len(message)
+            self._crowd()
+
+    def _crowd(self) -> None:
+        if self._waiting > ANSWERS_WAITING and not self._crowded:
+            self._crowded = True
+            self._crowding.pause()
+
+    def _uncrowd(self) -> None:
+        if self._crowded and not self._paused:
+            self._crowded = False
+            self._crowding.resume()
+
+    @property
+    def taken(self) -> int:
+        """Bytes that have left for the other side so far."""
+        return self._written - unsent(self._transport)
 
     def writable(self) -> Deferred[None]:
         """Fires when the transport takes more."""
         ready: Deferred[None] = Deferred(self._forget_writer)
-        if self._failure is not None:
-            ready.errback(self._failure)
+        if self._conversation.failure is not None:
+            ready.errback(self._conversation.failure)
         elif self.takes_more:
             ready.callback(None)
         else:
@@ -101,8 +149,8 @@ class WriteSide:
     def body_turn(self, exchange: int) -> Deferred[None]:
         """Fires when the bodies before this one are through: bodies go one after another."""
         turn: Deferred[None] = Deferred()
-        if self._failure is not None:
-            turn.errback(self._failure)
+        if self._conversation.failure is not None:
+            turn.errback(self._conversation.failure)
         else:
             self._body_turns[exchange] = turn
             self._grant_body_turn()
@@ -110,9 +158,8 @@ class WriteSide:
 
     def send_data(self, exchange: int, piece: bytes) -> None:
         """Send a piece of a body, as one DATA frame."""
-        if self._failure is not None:
-            raise self._failure
         header = self._conversation.data_header(exchange, len(piece))
+        self._written += len(header) + len(piece)
         self._stream.writeSequence((header, piece))
 
     def _grant_body_turn(self) -> None:
@@ -131,38 +178,42 @@ class WriteSide:
 
     # -- a thread that writes by itself --------------------------------------------------
 
-    async def lend_socket(self, exchange: int, write: Callable[[SocketFrames], None]) -> bool:
-        """Have a thread write DATA frames of ``exchange``, and lend it the socket for that.
+    async def lease_socket(self, exchange: int, write: Callable[[SocketFrames], None]) -> bool:
+        """Have a thread write DATA frames of ``exchange``, which leases the socket for that.
 
         What is said meanwhile is held back, and has the thread begin no other frame.
 
-        :returns: False, where there is no descriptor left to lend
+        :returns: False, where there is no descriptor left for it
         """
         await self._emptied()
         self._conversation.data_goes(exchange)
+        plain = plain_socket(self._transport)
+        if plain is None:
+            return False
         try:
-            self._lent = lent = SocketFrames(self._transport)
+            self._leased = leased = SocketFrames(plain)
         except OSError:
             return False
         try:
-            await self._keep_alive.in_thread(write, lent)
+            await self._keep_alive.in_thread(write, leased)
         finally:
-            self._lent = None
-            lent.close()
+            self._leased = None
+            leased.close()
             held_back, self._held_back = self._held_back, b""
-            self._transport.writeSequence((*lent.rest, held_back))
+            rest = (*leased.rest, held_back)
+            self._written += sum(map(len, rest))
+            self._transport.writeSequence(rest)
             self._let_writers()
-        if self._failure is not None:
-            raise self._failure
+            self._uncrowd()
+        if self._conversation.failure is not None:
+            raise self._conversation.failure
         return True
 
     async def _emptied(self) -> None:
         """Wait until the transport has nothing left to send, and the socket takes something."""
         await self.writable()
-        self._transport.unregisterProducer()
-        self._transport.registerProducer(self, False)  # it asks a pull producer when all is sent
+        ask_when_sent(self._transport, self)
         self.pauseProducing()
-        self._transport.startWriting()
         asked: Deferred[None] = Deferred(self._forget_writer)
         self._writers.appendleft(asked)
         await asked
@@ -173,9 +224,8 @@ class WriteSide:
 
     def end(self, error: FileTransferError) -> None:
         """Nobody who waits to write will get to it."""
-        self._failure = error
-        if self._lent is not None:
-            self._lent.stop()
+        if self._leased is not None:
+            self._leased.stop()
         waiting = [*self._writers, *self._body_turns.values()]
         self._writers.clear()
         self._body_turns.clear()

@@ -10,7 +10,6 @@ import select
 import time
 from functools import cached_property
 
-HAS_POLL = hasattr(select, "poll")
 _LULL = 10
 """Milliseconds in which the socket must be ready."""
 _TURN = 0.1

@@ -10,11 +10,10 @@ nothing has come for a moment, so a slow peer never holds one.
 from __future__ import annotations
 
 import os
-from typing import Any
+from socket import socket
 
-from twisted.internet import tcp
-
-from twisted_ft.transfer.sockets.lease import HAS_POLL, SocketLease
+from twisted_ft.transfer.sockets.lease import SocketLease
+from twisted_ft.transfer.transports import HAS_POLL
 from twisted_ft.wire.frames import HEADER_SIZE, data_length
 
 HAS_RECVFILE = HAS_POLL and hasattr(os, "readv")
@@ -25,22 +24,17 @@ BUFFER = 1 << 22
 socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
 
 
-def can_recvfile(transport: Any) -> bool:
-    """Whether the bytes of the stream can be taken off the transport's socket as they are."""
-    return HAS_RECVFILE and isinstance(transport, tcp.Connection) and not transport.TLS
-
-
 class SocketBody:
     """What is to come of a body, from within a DATA frame on, on a transport's socket.
 
     It ends with the body, and before the first frame that isn't DATA, or is more than the body.
     It has a descriptor of its own, so that the transport may be closed meanwhile.
 
-    :param transport: a plain one, which is paused until the socket is let go of
+    :param plain: a transport's, which is paused until the socket is let go of
     :param left: bytes to come of the DATA frame under way
     """
 
-    def __init__(self, transport: Any, left: int) -> None:
+    def __init__(self, plain: socket, left: int) -> None:
         self.left = left
         self.to_come = left
         """bytes of the body that are still on the socket, or not even there"""
@@ -48,7 +42,7 @@ class SocketBody:
         """bytes of the body that are off the socket"""
         self.header = bytearray()
         """what is off the socket besides: a header, or its beginning, that wasn't followed"""
-        self._fd = os.dup(transport.fileno())
+        self._fd = os.dup(plain.fileno())
         self._turn = SocketLease(self._fd, to_read=True)
 
     @property

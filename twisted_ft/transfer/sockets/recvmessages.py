@@ -10,7 +10,7 @@ a moment.
 from __future__ import annotations
 
 import os
-from typing import Any
+from socket import socket
 
 from twisted_ft.errors import ProtocolError
 from twisted_ft.transfer.sockets.lease import SocketLease
@@ -23,16 +23,16 @@ class SocketMessages:
 
     It has a descriptor of its own, so that the transport may be closed meanwhile.
 
-    :param transport: a plain one, which is paused until the socket is let go of
+    :param plain: a transport's, which is paused until the socket is let go of
     :param limit: bytes in a message that are taken, at most
     """
 
-    def __init__(self, transport: Any, limit: int) -> None:
+    def __init__(self, plain: socket, limit: int) -> None:
         self._limit = limit
         self._buffer = memoryview(bytearray(2 * (HEADER_SIZE + limit)))
         self._start = self._end = 0
         self._over = False
-        self._fd = os.dup(transport.fileno())
+        self._fd = os.dup(plain.fileno())
         self._turn = SocketLease(self._fd, to_read=True)
 
     def begin(self, begun: bytes) -> None:

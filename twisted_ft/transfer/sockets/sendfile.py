@@ -13,12 +13,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from twisted.internet import tcp
 
 from twisted_ft.stores.interfaces import Buffer, IDescriptorSource, ISource
-from twisted_ft.transfer.sockets.lease import HAS_POLL, SocketLease
+from twisted_ft.transfer.sockets.lease import SocketLease
+from twisted_ft.transfer.transports import HAS_POLL
 from twisted_ft.wire.frames import DATA, header
 
 HAS_SENDFILE = HAS_POLL and hasattr(os, "sendfile") and hasattr(os, "preadv")
@@ -30,14 +28,9 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 """Says that more follows at once, where that can be said: no packet for a header."""
 
 
-def can_sendfile(transport: Any, source: ISource) -> bool:
-    """Whether a thread can write the bytes of ``source`` to the transport's socket as they are."""
-    return (
-        HAS_SENDFILE
-        and isinstance(transport, tcp.Connection)
-        and not transport.TLS
-        and IDescriptorSource.providedBy(source)
-    )
+def can_sendfile(source: ISource) -> bool:
+    """Whether a thread can write the bytes of ``source`` to a plain socket as they are."""
+    return HAS_SENDFILE and IDescriptorSource.providedBy(source)
 
 
 class SocketFrames:
@@ -45,13 +38,13 @@ class SocketFrames:
 
     It has a descriptor of its own, so that the transport may be closed meanwhile.
 
-    :param transport: a plain one, which has nothing to send until the socket is let go of
+    :param plain: a transport's, which has nothing to send until the socket is let go of
     """
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, plain: socket.socket) -> None:
         self.rest: list[bytes] = []
         """what the socket hasn't taken of the last frames; the transport's to send"""
-        self._socket: socket.socket = transport.getHandle().dup()
+        self._socket = plain.dup()
         self._turn = SocketLease(self._socket.fileno(), to_read=False)
         self._ending = False
         self._stopped = False
