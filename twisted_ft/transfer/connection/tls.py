@@ -2,8 +2,8 @@
 
 Twisted hands OpenSSL what is to be sent in slices of 16 KiB, one record each, and gives what has
 come to the protocol record by record; each costs as much Python as OpenSSL takes for four.  Here
-a whole piece is encrypted by one call, and all records that have come become one piece.  The
-connection, its verification and its end remain Twisted's; see docs/performance.md.
+a whole piece is encrypted by one call, and all records that have come become one piece
+(docs/experiments.md).  The connection, its verification and its end remain Twisted's.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ WORTHWHILE = 1 << 19
 """Bytes that must be to come for it to be worth a trip to a thread."""
 BUFFER = 1 << 22
 """Bytes in a buffer, at most.  Fewer would stay in a core's cache until they are hashed; but a
-socket that is emptied seldom and thoroughly costs both ends less (docs/performance.md)."""
+socket that is emptied seldom and thoroughly costs both ends less (docs/experiments.md)."""
 
 
 class SocketBody:
