@@ -258,6 +258,7 @@ async def test_cancelled_and_carried_on(reach: Reach, tmp_path: Path) -> None:
 async def test_the_reactors_thread_never_touches_a_store(
     factory: FileTransferFactory, reach: Reach, tmp_path: Path
 ) -> None:
+    assert factory.store is not None
     there = factory.store = ThreadsNoted(factory.store)
     here = ThreadsNoted(LocalStore(tmp_path))
     client = await reach()

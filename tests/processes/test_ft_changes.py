@@ -103,8 +103,8 @@ def test_mv_replaces_a_file_and_never_a_folder(filled: Place) -> None:
 def test_a_server_that_keeps_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     with Server(tmp_path, "--writable", "--no-overwrite") as server:
-        assert "--no-overwrite" in ft("mv", server.url("a"), "c").sentence
-        assert "--no-overwrite" in ft("rm", server.url("a")).sentence
+        assert "nothing may be renamed" in ft("mv", server.url("a"), "c").sentence
+        assert "nothing may be removed" in ft("rm", server.url("a")).sentence
         ft("mkdir", server.url("b")).ok()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
 

@@ -5,60 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from twisted.cred.credentials import ICredentials
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
-from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError, ReadOnly
-from twisted_ft.server.journal import Journal, SentTree, SmallFiles
+from twisted_ft.errors import Busy
+from twisted_ft.server.commons import Commons
+from twisted_ft.server.door import Door
+from twisted_ft.server.events import Observer, TreeObserver
+from twisted_ft.server.journal import Journal
+from twisted_ft.server.rights import READING, Right
+from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.piecewise import unpacker_of
-from twisted_ft.terminal import escaped
-from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
-from twisted_ft.transfer.exchanges.changing import Changing
-from twisted_ft.transfer.exchanges.listing import Answering
-from twisted_ft.transfer.exchanges.receiving import Receiving
-from twisted_ft.transfer.exchanges.sending import Sending
-from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
-from twisted_ft.transfer.exchanges.tree_sending import AnsweringFetch
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.version import AGENT
-from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
-from twisted_ft.wire.messages import (
-    Change,
-    Failing,
-    Fetch,
-    Get,
-    List,
-    MakeFolder,
-    Offer,
-    Opening,
-    Parcel,
-    Refuse,
-    Remove,
-    Rename,
-)
+from twisted_ft.wire.conversation import Conversation, Side
 
-_TOLD: dict[type[Change], tuple[str, str]] = {
-    MakeFolder: ("made", "a folder"),
-    Rename: ("renamed", "it is {new} now"),
-    Remove: ("removed", "{count} files and folders"),
-}
-"""What the log says of each change: what was done, and more about it."""
+STRANGERS = 256
+"""Connections that haven't greeted, at once; of more, the oldest goes.  They have ten seconds."""
+_AT_WORK = 5.0
+"""Seconds without progress after which a connection with exchanges under way may have to go."""
 
 
 class FileTransferFactory(ServerFactory):
     """Serves a store over FT/1.
 
-    :param store: what is served
+    :param store: what is served, to all alike; or give ``authenticate``
     :param writable: whether clients may change anything
     :param overwrite: whether what is there may be replaced, renamed and removed
-    :param max_connections: connections at once; who comes after is told so, and sent away
+    :param max_connections: connections at once; when all places are taken, who has been idle for
+        longest makes room, and where nobody is, who comes is told so and sent away
     :param timeout: seconds that a peer whose turn it is may say, or take, nothing
     :param durable: whether what is received is synced before it is called received
     :param runtime: clock and threads; those of the installed reactor, where none is given
+    :param authenticate: says who is there and what they see and may, in place of the first three
+    :param authorize: is asked before each exchange that the session's rights allow
+    :param received: is told of each file that has arrived, before its sender is
+    :param observers: are told of all that happens, as the log is
+    :raises ValueError: neither ``store`` nor ``authenticate`` is given, or ``timeout`` isn't one
     """
 
     log = Logger()
@@ -66,7 +53,7 @@ class FileTransferFactory(ServerFactory):
 
     def __init__(
         self,
-        store: IStore,
+        store: IStore | None = None,
         *,
         writable: bool = False,
         overwrite: bool = True,
@@ -74,16 +61,24 @@ class FileTransferFactory(ServerFactory):
         timeout: int = 60,
         durable: bool = True,
         runtime: Runtime | None = None,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        received: Received | None = None,
+        observers: Sequence[Observer | TreeObserver] = (),
     ) -> None:
+        if store is None and authenticate is None:
+            raise ValueError("give a store to serve, or authenticate to say who sees which")
         self.store = store
-        self.writable = writable
-        self.overwrite = overwrite
+        self.rights = rights_of(writable, overwrite)
         self.max_connections = max_connections
         self.limits = limits(timeout)
         self.durable = durable
-        self.connections: set[FileTransferProtocol] = set()
-        self._receiving: dict[FileTransferProtocol, tuple[TreeReceiving, SmallFiles]] = {}
+        self.authenticate = authenticate or self._anybody
+        self.authorize, self.received = authorize, received
+        self._doors: dict[Door, None] = {}
+        """all connections, the oldest first"""
         self._given_runtime = runtime
+        self._observers = observers
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -91,122 +86,78 @@ class FileTransferFactory(ServerFactory):
         return self._given_runtime or Runtime.of(installed_reactor())
 
     @cached_property
-    def _journal(self) -> Journal:
-        return Journal(self.log, self.runtime)
+    def commons(self) -> Commons:
+        """What the doors of this server share."""
+        return Commons(self.runtime, [Journal(self.log, self.runtime.clock), *self._observers])
+
+    @property
+    def connections(self) -> set[FileTransferProtocol]:
+        """Those that are open."""
+        return {door.protocol for door in self._doors}
 
     def buildProtocol(self, addr: IAddress | None) -> FileTransferProtocol:
         """One connection's protocol; whether it may stay is decided when it has greeted."""
+        self._make_room_for_a_stranger()
         conversation = Conversation(Side.SERVER, AGENT, self.limits)
-        protocol = FileTransferProtocol(Side.SERVER, conversation, self, self.runtime)
+        door = Door(self, self.commons)
+        protocol = FileTransferProtocol(Side.SERVER, conversation, door, self.commons.lane())
         protocol.factory = self
-        self.connections.add(protocol)
+        door.protocol = protocol
+        self._doors[door] = None
         return protocol
 
     def disconnect(self) -> None:
         """Close every connection; clients carry their transfers on when they come again."""
-        for protocol in list(self.connections):
+        for protocol in self.connections:
             protocol.close()
 
-    # -- Policy --------------------------------------------------------------------------
+    async def _anybody(self, peer: Peer, credentials: ICredentials) -> Session:
+        """Who comes sees what all see."""
+        assert self.store is not None
+        return Session(self.store, self.rights)
 
-    async def greeted(self, protocol: FileTransferProtocol) -> None:
-        """See Policy."""
-        if len(self.connections) > self.max_connections:
+    # -- Rules -----------------------------------------------------------------------------
+
+    def admit(self, door: Door) -> None:
+        """See Rules."""
+        inside = [each for each in self._doors if each.entered]
+        if len(inside) < self.max_connections:
+            return
+        idle = self._idle_longest(inside)
+        if idle is None:
             raise Busy(
                 f"the server has as many connections as it takes ({self.max_connections}); "
                 "try again later"
             )
+        idle.protocol.end(Busy("the server needs the place of this connection, which was idle"))
 
-    def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
-        """See Policy."""
-        if isinstance(message, Get):
-            sending = Sending(protocol, message.exchange)
-            self._journal.follow(
-                protocol, "sent", message.path, sending.answer(self.store, message.path)
-            )
-        elif isinstance(message, Offer):
-            file = message.file
-            self._journal.follow(protocol, "received", file.path, self._receive(protocol, message))
-        elif isinstance(message, List):
-            answering = Answering(protocol, message.exchange)
-            listing = answering.answer(self.store, message.path, message.deep)
-            self._journal.follow(protocol, "listed", message.path, listing)
-        elif isinstance(message, Fetch):
-            fetch = self._send_tree(protocol, message)
-            self._journal.follow(protocol, "sent", message.path, fetch, "{count} items")
-        elif isinstance(message, Parcel):
-            self._unpack(protocol, message)
-        else:
-            done, told = _TOLD[type(message)]
-            new = {"new": escaped(message.new)} if isinstance(message, Rename) else {}
-            change = self._change(protocol, message)
-            self._journal.follow(protocol, done, message.path, change, told, **new)
+    def left(self, door: Door) -> None:
+        """See Rules."""
+        self._doors.pop(door, None)
 
-    async def _change(self, protocol: FileTransferProtocol, change: Change) -> int:
-        self._check_writable(protocol, change.exchange, "changes")
-        if not self.overwrite and not isinstance(change, MakeFolder):
-            self._refuse(
-                protocol,
-                change.exchange,
-                "this server keeps what it has: it was started with --no-overwrite",
-            )
-        changing = Changing(protocol, change.exchange)
-        return await changing.answer(change, self.store, self.overwrite)
+    def _idle_longest(self, doors: Sequence[Door]) -> Door | None:
+        """Who has nothing under way for longest; or else, who gets on with nothing for longest."""
+        now = self.runtime.now()
+        candidates = [
+            (not door.protocol.conversation.idle, since, door)
+            for door in doors
+            if (since := door.protocol.idle_since) is not None
+            and (door.protocol.conversation.idle or now - since >= _AT_WORK)
+        ]
+        return min(candidates, key=lambda each: each[:2])[2] if candidates else None
 
-    async def _send_tree(self, protocol: FileTransferProtocol, fetch: Fetch) -> int:
-        watcher = SentTree(self._journal, protocol, fetch.path)
-        try:
-            return await AnsweringFetch(protocol, fetch).answer(self.store, watcher)
-        finally:
-            watcher.ended()
+    def _make_room_for_a_stranger(self) -> None:
+        strangers = [door for door in self._doors if not door.entered]
+        if len(strangers) >= STRANGERS:
+            strangers[0].protocol.transport.abortConnection()
+            self.left(strangers[0])
 
-    def _unpack(self, protocol: FileTransferProtocol, parcel: Parcel) -> None:
-        try:
-            self._check_writable(protocol, parcel.exchange, "uploads")
-        except ReadOnly:
-            return
-        if protocol not in self._receiving:
-            self._receiving[protocol] = self._receive_tree(protocol)
-        self._receiving[protocol][0].take(parcel)
 
-    def _receive_tree(self, protocol: FileTransferProtocol) -> tuple[TreeReceiving, SmallFiles]:
-        """Who takes a connection's parcels, and who logs them."""
-        small = self._journal.small_files(protocol, "received")
-
-        async def unpacked(parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
-            small.take(parcel.root, parcel.parts, outcomes, failures)
-
-        unpacker = unpacker_of(self.store, self.overwrite, self._durable(protocol))
-        return TreeReceiving(protocol, unpacker, unpacked), small
-
-    def _durable(self, protocol: FileTransferProtocol) -> bool:
-        return self.durable and NO_SYNC not in protocol.conversation.peer_features
-
-    def _check_writable(self, protocol: FileTransferProtocol, exchange: int, what: str) -> None:
-        if not self.writable:
-            text = f"this server takes no {what}: it was started without --writable"
-            self._refuse(protocol, exchange, text)
-
-    @staticmethod
-    def _refuse(protocol: FileTransferProtocol, exchange: int, text: str) -> None:
-        error = ReadOnly(text)
-        protocol.say(Refuse(exchange, error.code, error.text))
-        raise error
-
-    async def _receive(self, protocol: FileTransferProtocol, offer: Offer) -> TransferProgress:
-        self._check_writable(protocol, offer.exchange, "uploads")
-        receiving = Receiving(protocol, offer.exchange, durable=self._durable(protocol))
-        return await receiving.receive(offer.file, self.store, self.overwrite)
-
-    def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
-        """See Policy: who broke the protocol, or doesn't speak it, is named in the log."""
-        self.connections.discard(protocol)
-        if protocol in self._receiving:
-            self._receiving.pop(protocol)[1].tell()
-        if type(error) is not ConnectionFailed:
-            self.log.warn(
-                "{peer} sent away: {error} ({code})",
-                peer=protocol.peer,
-                code=error.code,
-                error=escaped(error.text),
-            )
+def rights_of(writable: bool, overwrite: bool) -> Right:
+    """What all may do on a server that asks nobody who they are."""
+    rights = READING
+    if writable:
+        rights |= Right.UPLOAD
+        if overwrite:
+            rights |= Right.REPLACE | Right.RENAME | Right.REMOVE
+    return rights

@@ -1,118 +1,172 @@
-"""What a server logs: one event for each exchange, when its end is known."""
+"""What a server logs: one line for each exchange when its end is known, and not too many of them.
+
+The journal is one observer of a server's events.  A peer can't fill a disk with it: long names are
+cut, of many failures in one parcel some are told and the rest are counted, and so are lines beyond
+so many a second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
-from itertools import compress
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger, LogLevel
 
-from twisted_ft.errors import Unchanged
+from twisted_ft.server.events import Action, Event, TreeFiles
 from twisted_ft.stores.names import join
-from twisted_ft.stores.states import States
 from twisted_ft.terminal import escaped, printable
-from twisted_ft.transfer.bodies.tracker import TransferProgress
-from twisted_ft.transfer.connection.protocol import FileTransferProtocol
-from twisted_ft.transfer.exchanges.tree_plan import FolderEnd
-from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.wire.messages import Failing, Outcome, Part, Whole
+from twisted_ft.wire.messages import Outcome, Whole
 
 _INTERVAL = 1.0
 """Seconds between two lines about the small files of a tree, at least."""
+LINES_OF_ONE = 50
+"""Lines a second about one peer, at most."""
+LINES = 250
+"""Lines a second about all of them: some 60 KiB."""
+_FAILURES = 5
+"""Failures of one parcel that are told one by one."""
+_LONGEST = 120
+"""Characters of a name, or of a sentence, that are logged."""
+
+_DONE: dict[Action, str] = {
+    "download": "sent",
+    "upload": "received",
+    "list": "listed",
+    "mkdir": "made",
+    "rename": "renamed",
+    "remove": "removed",
+}
+_COUNTED: dict[Action, str] = {
+    "download": "{count} items",
+    "list": "{count} entries",
+    "mkdir": "a folder",
+    "rename": "it is {new} now",
+    "remove": "{count} files and folders",
+}
 
 
 class Journal:
-    """The log of a server's exchanges.
+    """Logs what happens, as events of ``twisted.logger``.
 
     :param log: where it goes
-    :param runtime: whose clock tells how long they took
+    :param clock: tells when a second is over
     """
 
-    def __init__(self, log: Logger, runtime: Runtime) -> None:
-        self._log, self._runtime = log, runtime
+    def __init__(self, log: Logger, clock: IReactorTime) -> None:
+        self._log, self._clock = log, clock
+        self._small: dict[tuple[str, Action], _SmallFiles] = {}
+        self._lines: Counter[str] = Counter()
+        """of each peer, in this second"""
+        self._told = 0
+        self._untold = 0
+        self._second: IDelayedCall | None = None
 
-    def follow(
-        self,
-        protocol: FileTransferProtocol,
-        done: str,
-        path: bytes,
-        exchange: Coroutine[Deferred[Any], Any, TransferProgress | int],
-        told: str = "{count} entries",
-        **fields: str,
-    ) -> None:
-        """Run an exchange, and log what became of it.
+    def __call__(self, event: Event) -> None:
+        """See Observer."""
+        if event.kind == "left":
+            for key in [key for key in self._small if key[0] == event.peer]:
+                self._small.pop(key).tell()
+        elif event.kind in ("refused", "failed"):
+            self._tell_failure(event)
+        elif event.kind == "ended":
+            self._tell_end(event)
 
-        :param told: what is said of one that has counted something
-        :param fields: what else belongs to the event
-        """
-        began = self._runtime.now()
-        names: dict[str, Any] = {"peer": protocol.peer, "done": done, "path": escaped(path) or "/"}
-        names.update(fields)
+    def tree_files(self, files: TreeFiles) -> None:
+        """See TreeObserver: those that arrived are one line a second, and failures a few lines."""
+        about = files.about
+        small = self._small.setdefault((about.peer, about.action), _SmallFiles(self, about))
+        small.take(files)
+        if not files.failures:
+            return
+        failed = [event for event in files if event.kind == "failed"]
+        for event in failed[:_FAILURES]:
+            self._tell_failure(event)
+        if len(failed) > _FAILURES:
+            more = len(failed) - _FAILURES
+            self.line(LogLevel.warn, "{who} not {done} {more} more", about, more=more)
 
-        def ended(result: TransferProgress | int) -> None:
-            names["seconds"] = self._runtime.now() - began
-            if isinstance(result, TransferProgress):
-                names.update(
-                    size=result.file.size,
-                    sent=result.sent,
-                    resumed_from=result.resumed_from,
-                    blake3=result.blake3.hex(),
-                )
-                self._log.info(
-                    "{peer} {done} {path}: {size} bytes, verified, {sent} over the wire "
-                    "in {seconds:.3f} s",
-                    **names,
-                )
-            else:
-                self._log.info(f"{{peer}} {{done}} {{path}}: {told}", count=result, **names)
+    def _tell_failure(self, event: Event) -> None:
+        if not event.action:
+            text = "{who} sent away: {error} ({code})"
+        else:
+            text = "{who} not {done} {path}: {error} ({code})"
+        self.line(LogLevel.warn, text, event)
 
-        def failed(reason: Failure) -> None:
-            error = as_error(reason)
-            names.update(code=error.code, error=printable(error.text))
-            if isinstance(error, Unchanged):
-                self._log.info("{peer} {done} {path}: nothing to do, it is there already", **names)
-            else:
-                self._log.warn("{peer} not {done} {path}: {error} ({code})", **names)
+    def _tell_end(self, event: Event) -> None:
+        if event.code:
+            text = "nothing to do, it is there already"
+        elif event.tree or event.action not in ("download", "upload"):
+            text = _COUNTED[event.action]
+        elif event.door == "ft":
+            text = "{size} bytes, verified, {sent} over the wire in {seconds:.3f} s"
+        else:
+            text = "{size} bytes in {seconds:.3f} s"
+        self.line(LogLevel.info, f"{{who}} {{done}} {{path}}: {text}", event)
 
-        Deferred.fromCoroutine(exchange).addCallbacks(ended, failed)
+    def line(self, level: Any, text: str, event: Event, **fields: object) -> None:
+        """Log one line, where there weren't too many in this second."""
+        if self._second is None:
+            self._second = self._clock.callLater(_INTERVAL, self._next_second)
+        self._lines[event.peer] += 1
+        if self._lines[event.peer] > LINES_OF_ONE or self._told >= LINES:
+            self._untold += 1
+            return
+        self._told += 1
+        self._log.emit(level, text, **{**_fields(event), **fields})
 
-    def small_files(self, protocol: FileTransferProtocol, done: str) -> SmallFiles:
-        """A record of the small files that come, or go, over a connection."""
-        return SmallFiles(self._log, self._runtime, protocol.peer, done)
+    def later(self, tell: Callable[[], None]) -> IDelayedCall:
+        """Have something told when a second is over."""
+        return self._clock.callLater(_INTERVAL, tell)
+
+    def _next_second(self) -> None:
+        self._second = None
+        self._lines.clear()
+        self._told = 0
+        untold, self._untold = self._untold, 0
+        if untold:
+            self._log.warn("{count} more lines in this second", count=untold)
 
 
-class SmallFiles:
-    """Logs the small files of trees: once a second those that have arrived, each failure at once.
+def _fields(event: Event) -> dict[str, Any]:
+    """What is logged of an event, fit for a terminal."""
+    door = "" if event.door == "ft" else f" {event.door}"
+    names = ["kind", "peer", "user", "door", "action", "seconds"]
+    if event.code:
+        names += ["code"]
+    elif event.action in ("download", "upload") and not event.tree:
+        names += ["size", "sent", "resumed_from", "blake3"]
+    elif event.action:
+        names += ["count"]
+    fields: dict[str, Any] = {name: getattr(event, name) for name in names}
+    fields["who"] = (f"{printable(event.user)}@" if event.user else "") + event.peer + door
+    if event.action:
+        fields.update(done=_DONE[event.action], path=_cut(escaped(event.path[:_LONGEST])) or "/")
+    if event.new:
+        fields["new"] = _cut(escaped(event.new[:_LONGEST]))
+    if event.error:
+        fields["error"] = _cut(printable(event.error[: 2 * _LONGEST]), 2 * _LONGEST)
+    return fields
 
-    :param done: what has been done with those that have arrived
-    """
 
-    def __init__(self, log: Logger, runtime: Runtime, peer: str, done: str) -> None:
-        self._log, self._clock = log, runtime.clock
-        self._peer, self._done = peer, done
+def _cut(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+class _SmallFiles:
+    """Small files of trees that have arrived, one line a second."""
+
+    def __init__(self, journal: Journal, about: Event) -> None:
+        self._journal, self._about = journal, about
         self._count = self._size = 0
         self._first = self._last = b""
         self._telling: IDelayedCall | None = None
 
-    def take(
-        self,
-        root: bytes,
-        parts: Sequence[Part],
-        outcomes: bytes,
-        failures: Sequence[Failing],
-    ) -> None:
-        """Note what became of a parcel.
-
-        :param root: the folder from which those in the parts are named
-        """
-        arrived = self._count
-        position = 0
-        for part in parts:
+    def take(self, files: TreeFiles) -> None:
+        """Note those of a parcel."""
+        arrived, outcomes, position = self._count, files.outcomes, 0
+        for part in files.parts:
             own = outcomes[position : position + len(part.items)]
             position += len(part.items)
             for item, outcome in zip(part.items, own, strict=True):
@@ -120,14 +174,12 @@ class SmallFiles:
                     self._last = item.name
                     self._size += len(item.content)
                     if not self._count:
-                        self._first = join(root, join(part.folder, item.name))
+                        self._first = join(files.root, join(part.folder, item.name))
                     self._count += 1
             if self._count > arrived:
-                arrived, self._last = self._count, join(root, join(part.folder, self._last))
+                arrived, self._last = self._count, join(files.root, join(part.folder, self._last))
         if self._count and self._telling is None:
-            self._telling = self._clock.callLater(_INTERVAL, self.tell)
-        if failures:
-            self._tell_failures(root, parts, outcomes, failures)
+            self._telling = self._journal.later(self.tell)
 
     def tell(self) -> None:
         """Log what hasn't been yet."""
@@ -135,54 +187,26 @@ class SmallFiles:
         if telling is not None and telling.active():
             telling.cancel()
         if self._count:
-            self._log.info(
-                "{peer} {done} {count} small files, {size} bytes, verified: {first} to {last}",
-                peer=self._peer,
-                done=self._done,
+            self._journal.line(
+                LogLevel.info,
+                "{who} {done} {count} small files, {size} bytes, verified: {first} to {last}",
+                self._about,
                 count=self._count,
                 size=self._size,
-                first=escaped(self._first),
-                last=escaped(self._last),
+                first=_cut(escaped(self._first[:_LONGEST])),
+                last=_cut(escaped(self._last[:_LONGEST])),
             )
         self._count = self._size = 0
 
-    def _tell_failures(
-        self, root: bytes, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
-    ) -> None:
-        items = ((part.folder, item) for part in parts for item in part.items)
-        failed = compress(items, (outcome == Outcome.FAILED for outcome in outcomes))
-        for (folder, item), reason in zip(failed, failures, strict=True):
-            self._log.warn(
-                "{peer} not {done} {path}: {error} ({code})",
-                peer=self._peer,
-                done=self._done,
-                path=escaped(join(root, join(folder, item.name))),
-                error=printable(reason.text),
-                code=reason.code,
-            )
 
+class AuditTrail:
+    """Logs each file by itself, those of trees as well, under ``twisted_ft.audit``.
 
-class SentTree:
-    """Logs a tree as it is sent: see TreeWatcher."""
+    It is an observer like any other, and takes some 20 us a file.
+    """
 
-    def __init__(self, journal: Journal, protocol: FileTransferProtocol, root: bytes) -> None:
-        self._small, self._root = journal.small_files(protocol, "sent"), root
+    log = Logger(namespace="twisted_ft.audit")
 
-    def said(self, parts: Sequence[Part]) -> None:
-        """Nothing is known yet."""
-
-    def listed(self, ends: Sequence[FolderEnd]) -> None:
-        """The receiver knows."""
-
-    def alike(self, folder: bytes, states: States) -> None:
-        """Nothing was sent of it."""
-
-    async def receipted(
-        self, parts: Sequence[Part], outcomes: bytes, failures: Sequence[Failing]
-    ) -> None:
-        """Some of it has arrived."""
-        self._small.take(self._root, parts, outcomes, failures)
-
-    def ended(self) -> None:
-        """Nothing more of it goes."""
-        self._small.tell()
+    def __call__(self, event: Event) -> None:
+        """See Observer."""
+        self.log.info("{who} {kind} {action} {path}", **_fields(event))

@@ -37,15 +37,22 @@ class Runtime:
 
     :param clock: the reactor, or anything else that tells time and calls later
     :param in_thread: as ``deferToThread``: a Deferred of what the function returns
+    :param at_length: the same for what may take minutes; ``in_thread``, where none is given
     :param tls_in_large_steps: whether TLS may go in larger steps than Twisted's own, which takes
         something from inside pyOpenSSL; else it goes record by record, at a third of the speed
     """
 
     def __init__(
-        self, clock: IReactorTime, in_thread: InThread, *, tls_in_large_steps: bool = True
+        self,
+        clock: IReactorTime,
+        in_thread: InThread,
+        *,
+        at_length: InThread | None = None,
+        tls_in_large_steps: bool = True,
     ) -> None:
         self.clock = clock
         self.in_thread = in_thread
+        self.at_length = at_length or in_thread
         self.tls_in_large_steps = tls_in_large_steps
         self.from_thread: FromThread = getattr(clock, "callFromThread", _at_once)
         """has a function called on the reactor's thread"""

@@ -97,9 +97,9 @@ def test_a_server_that_keeps_what_it_has() -> None:
     served = store()
     before = dict(served.files)
     network, client = serve(served, overwrite=False)
-    with pytest.raises(ReadOnly, match="--no-overwrite"):
+    with pytest.raises(ReadOnly, match=r"nothing may be (renamed|removed) here"):
         network.run(client.rename("a", "new"))
-    with pytest.raises(ReadOnly, match="--no-overwrite"):
+    with pytest.raises(ReadOnly, match=r"nothing may be (renamed|removed) here"):
         network.run(client.remove("folder", deep=True))
     network.run(client.mkdir("new"))
     assert served.files == before
@@ -154,7 +154,7 @@ def test_a_folder_into_which_a_file_is_on_its_way() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_server_that_is_only_read(name: str) -> None:
     network, client = serve(store(), writable=False)
-    with pytest.raises(ReadOnly, match="takes no changes: it was started without --writable"):
+    with pytest.raises(ReadOnly, match="nothing can be changed on this server"):
         network.run(CALLS[name](client))
     assert paths(network, client) == [b"a", b"folder"]
 

@@ -165,13 +165,46 @@ def test_who_waits_in_line_hears_of_the_end_of_the_connection() -> None:
 
 def test_more_connections_than_a_server_takes() -> None:
     network = MemoryNetwork()
-    factory = FileTransferFactory(MemoryStore(), runtime=network.runtime, max_connections=2)
-    first, _second = network.client(factory), network.client(factory)
+    factory = FileTransferFactory(
+        MemoryStore(), writable=True, runtime=network.runtime, max_connections=2
+    )
+    clients = [network.client(factory), network.client(factory)]
+    here = MemoryStore({b"a": content_of(1 << 22)})
+    uploads = [
+        client.send(here, "a", client_name)
+        for client, client_name in zip(clients, "bc", strict=True)
+    ]
+    network.step()
     with pytest.raises(Busy, match="as many connections as it takes"):
         network.client(factory)
-    assert network.run(first.list()) == []
-    network.run(first.close())
-    assert network.run(network.client(factory).list()) == []
+    for upload in uploads:
+        assert network.run(upload).status == "done"
+    assert len(network.run(network.client(factory).list())) == 2
+
+
+def test_who_is_idle_makes_room() -> None:
+    """Who has been so for longest first; an exchange that stands still counts less than none."""
+    network = MemoryNetwork()
+    factory = FileTransferFactory(
+        MemoryStore({b"a": content_of(1 << 20)}), runtime=network.runtime, max_connections=3
+    )
+    idle = [network.client(factory)]
+    stalled = network.scripted_client(factory)
+    stalled.hello()
+    network.settle()
+    stalled.say(Get(1, b"a"))
+    network.advance(10)
+    idle.append(network.client(factory))
+    network.advance(10)
+    network.run(idle[0].list())
+    for left in ([False, True], [True, True]):
+        assert network.run(network.client(factory).list())
+        assert [client.closed for client in idle] == left
+    assert stalled.lost is None
+    for _ in range(3):
+        assert network.run(network.client(factory).list())
+    assert stalled.lost is None
+    assert isinstance(stalled.messages[-1], Offer)
 
 
 def test_a_server_that_is_stopped() -> None:

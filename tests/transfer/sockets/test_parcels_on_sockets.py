@@ -185,7 +185,9 @@ async def test_into_a_store_that_keeps_what_it_is_given(
     """The buffer is used again for the next message: what was unpacked must be a copy."""
     served.factory.store = store = MemoryStore()
     grow(tmp_path / "here", SMALL)
-    await served.moves("put", tmp_path / "here")
+    client = await served.connect()
+    await gathered(client.put_tree(tmp_path / "here", "t"))
+    await client.close()
     assert taken.parcels
     assert {os.fsdecode(name)[2:]: file.content for name, file in store.files.items()} == SMALL
 

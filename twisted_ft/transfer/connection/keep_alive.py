@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.transfer.runtime import InThread, Runtime
 from twisted_ft.wire.conversation import Conversation
 from twisted_ft.wire.messages import Message, Working
 
@@ -36,13 +36,20 @@ class KeepAlive:
 
     def in_thread(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
         """Call what may block; that is a job."""
+        return self._as_job(self._runtime.in_thread, function, *args)
+
+    def at_length(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
+        """Call what may take minutes."""
+        return self._as_job(self._runtime.at_length, function, *args)
+
+    def _as_job(self, call: InThread, function: Callable[..., T], *args: Any) -> Deferred[T]:
         self.job_begins()
 
         def done(result: T) -> T:
             self.job_ends()
             return result
 
-        return self._runtime.in_thread(function, *args).addBoth(done)
+        return call(function, *args).addBoth(done)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

@@ -93,6 +93,8 @@ class FileTransferProtocol(TwistedProtocol):
         """what goes on here"""
         self.in_thread: InThread = self.keep_alive.in_thread
         """calls what may block; meanwhile the other side is told so"""
+        self.at_length: InThread = self.keep_alive.at_length
+        """the same for what may take minutes"""
         self._timeout = PeerTimeout(conversation, runtime.clock, self._bytes_taken, self.end)
         self._policy = policy
         self._participants: dict[int, Participant] = {}

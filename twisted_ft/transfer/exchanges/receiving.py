@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -18,6 +19,9 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.sockets.recvfile import WORTHWHILE, SocketBody
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
+
+Published = Callable[[TransferProgress], Awaitable[None]]
+"""Is told of a file that is verified and has its name."""
 
 
 class Receiving(Dialogue):
@@ -53,15 +57,22 @@ class Receiving(Dialogue):
             raise self._broken(f"{escaped(path)} was asked for, {escaped(offer.file.path)} offered")
         return await self.receive(replace(offer.file, path=name), store, overwrite=True)
 
-    async def receive(self, file: Attributes, store: IStore, overwrite: bool) -> TransferProgress:
+    async def receive(
+        self,
+        file: Attributes,
+        store: IStore,
+        overwrite: bool,
+        published: Published | None = None,
+    ) -> TransferProgress:
         """Receive ``file``, which has been offered, under the name that it has.
 
+        :param published: is waited for when it has that name, before its sender is told so
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
         self._tracker.begins(file)
         try:
             sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
-            moved = await self._receive_or_keep(sink, file)
+            moved = await self._receive_or_keep(sink, file, published)
         except Exception:
             error = self._refuse(as_error(Failure()))
             await self.protocol.leave(self.number)
@@ -69,10 +80,12 @@ class Receiving(Dialogue):
         self.protocol.leave(self.number)
         return moved
 
-    async def _receive_or_keep(self, sink: ISink, file: Attributes) -> TransferProgress:
+    async def _receive_or_keep(
+        self, sink: ISink, file: Attributes, published: Published | None
+    ) -> TransferProgress:
         """Receive, or write what has arrived before letting go of it."""
         try:
-            return await self._receive_into(sink, file)
+            return await self._receive_into(sink, file, published)
         except Exception:
             reason = as_error(Failure())
             if self._inflow is not None:
@@ -80,7 +93,9 @@ class Receiving(Dialogue):
             await self.protocol.in_thread(sink.keep).addErrback(as_error)
             raise reason from None
 
-    async def _receive_into(self, sink: ISink, file: Attributes) -> TransferProgress:
+    async def _receive_into(
+        self, sink: ISink, file: Attributes, published: Published | None
+    ) -> TransferProgress:
         self.check()
         self._tracker.goes_on_from(sink.offset)
         self._expected = file.size - sink.offset
@@ -98,8 +113,12 @@ class Receiving(Dialogue):
             await self.protocol.in_thread(sink.discard)
             raise Corrupt(f"{escaped(file.path)}: what arrived isn't what was sent; it is dropped")
         await self.protocol.in_thread(sink.publish)
+        progress = self._tracker.ends(done.blake3)
+        if published is not None:
+            with self.protocol.keep_alive.under_way():
+                await published(progress)
         self.protocol.say(Receipt(self.number, done.blake3))
-        return self._tracker.ends(done.blake3)
+        return progress
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant."""

@@ -372,9 +372,11 @@ def _are_possible(parts: Sequence[Part], outcomes: bytes) -> bool:
 class AnsweringFetch(Dialogue):
     """Sends the tree that a Fetch has asked for."""
 
-    def __init__(self, protocol: FileTransferProtocol, fetch: Fetch) -> None:
+    def __init__(
+        self, protocol: FileTransferProtocol, fetch: Fetch, limit: RateLimit | None = None
+    ) -> None:
         super().__init__(protocol, fetch.exchange)
-        self._fetch = fetch
+        self._fetch, self._limit = fetch, limit
         self._sending: TreeSending | None = None
 
     async def answer(self, store: IStore, watcher: TreeWatcher) -> int:
@@ -383,7 +385,13 @@ class AnsweringFetch(Dialogue):
         options = SendOptions(asked.small, asked.ask, Packing(asked.links, asked.digests))
         try:
             self._sending = TreeSending(
-                self.protocol, store, asked.path, options, watcher, fetch=self.number
+                self.protocol,
+                store,
+                asked.path,
+                options,
+                watcher,
+                fetch=self.number,
+                limit=self._limit,
             )
             count = await self._sending.send()
             self.check()
