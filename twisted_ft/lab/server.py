@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
+from msgspec.structs import replace
+from twisted.cred.credentials import Anonymous, ICredentials
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -22,15 +25,22 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_ft.errors import ConnectionFailed, FileTransferError, TimedOut
+from twisted_ft.errors import ConnectionFailed, FileTransferError, Forbidden, ReadOnly, TimedOut
 from twisted_ft.lab.stream import header, name_field
+from twisted_ft.server.budget import COSTS
+from twisted_ft.server.commons import Commons
+from twisted_ft.server.events import Event, Observer, TreeObserver
+from twisted_ft.server.journal import Journal
+from twisted_ft.server.rights import Right
+from twisted_ft.server.session import Authenticate, Peer, Session
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import origin
-from twisted_ft.terminal import escaped, printable
 from twisted_ft.transfer.bodies.outflow import ReadAhead
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
+from twisted_ft.transfer.transports import host_of, name_of
+from twisted_ft.wire.messages import Get
 
 _PIECE = 1 << 16
 """Bytes read and written at once: a slow client's time starts anew whenever one is through."""
@@ -45,6 +55,8 @@ class LabServerFactory(ServerFactory):
     :param path: the file; a link is followed, and lends its name
     :param runtime: clock and threads; those of the installed reactor, where none is given
     :param timeout: seconds for which a client may take nothing
+    :param authenticate: says who is there and what they may; else whoever comes may read the file
+    :param observers: are told of all that happens, as the log is
     :raises BadName: the lab's client couldn't take the file's name
     :raises FileTransferError: the file can't be read: NotFound, IsADirectory, NotAFile, Forbidden
     """
@@ -58,11 +70,14 @@ class LabServerFactory(ServerFactory):
         *,
         runtime: Runtime | None = None,
         timeout: float = 60,
+        authenticate: Authenticate | None = None,
+        observers: Sequence[Observer | TreeObserver] = (),
     ) -> None:
         self.path = os.path.abspath(path)
         self.name = os.fsencode(os.path.basename(self.path))
         self.timeout = timeout
-        self._given_runtime = runtime
+        self.authenticate = authenticate or self._anybody
+        self._given_runtime, self._observers = runtime, observers
         name_field(self.name)
         self.open().close()
 
@@ -70,6 +85,15 @@ class LabServerFactory(ServerFactory):
     def runtime(self) -> Runtime:
         """Clock and threads."""
         return self._given_runtime or Runtime.of(installed_reactor())
+
+    @cached_property
+    def commons(self) -> Commons:
+        """What the doors of this server share."""
+        return Commons(self.runtime, [Journal(self.log, self.runtime.clock), *self._observers])
+
+    async def _anybody(self, peer: Peer, credentials: ICredentials) -> Session:
+        """Whoever comes may have the file."""
+        return Session(LocalStore(os.path.dirname(self.path)), Right.READ)
 
     def open(self) -> ISource:
         """The file, as it is now; errors as when the factory is made.  Blocks."""
@@ -116,7 +140,7 @@ class LabServer(Protocol, TimeoutMixin):
 
     def __init__(self, factory: LabServerFactory) -> None:
         self._offer = factory
-        self._runtime = factory.runtime
+        self._runtime = factory.commons.lane()
         self._choked: Deferred[None] | None = None
         self._failure: FileTransferError | None = None
         self._closed: Deferred[None] = Deferred()
@@ -129,38 +153,9 @@ class LabServer(Protocol, TimeoutMixin):
         return self._runtime.clock.callLater(period, func)
 
     def connectionMade(self) -> None:
-        """Send the file, and log what became of it."""
-        address: Any = self.transport.getPeer()
-        host = getattr(address, "host", None)
-        fields = {
-            "peer": f"{host}:{address.port}" if host else str(getattr(address, "name", address)),
-            "path": escaped(self._offer.name),
-        }
-        began = self._runtime.now()
-
-        def sent(body: ReadAhead, size: int) -> None:
-            self._offer.log.info(
-                "{peer} lab sent {path}: {size} bytes in {seconds:.3f} s",
-                size=size,
-                blake3=body.digest().hex(),
-                seconds=self._runtime.now() - began,
-                **fields,
-            )
-
-        def failed(reason: Failure) -> None:
-            self.transport.abortConnection()
-            error = as_error(reason)
-            self._offer.log.warn(
-                "{peer} lab not sent {path}: {error} ({code})",
-                error=printable(error.text),
-                code=error.code,
-                seconds=self._runtime.now() - began,
-                **fields,
-            )
-
+        """Send the file, and tell what became of it."""
         self.transport.registerProducer(self, True)
-        sending = Deferred.fromCoroutine(self._serve())
-        sending.addCallbacks(lambda result: sent(*result), failed)
+        Deferred.fromCoroutine(self._serve())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The end, which is a good one only when it is ours."""
@@ -196,7 +191,32 @@ class LabServer(Protocol, TimeoutMixin):
 
     # -- one transfer --------------------------------------------------------------------
 
-    async def _serve(self) -> tuple[ReadAhead, int]:
+    async def _serve(self) -> None:
+        """Let the client in, and do what it has come for."""
+        began, address = self._runtime.now(), self.transport.getPeer()
+        peer = Peer(name_of(address), host_of(address), door="lab")
+        about = Event("begun", peer.address, "", "lab", "download", self._offer.name)
+        events = self._offer.commons.events
+        try:
+            session = await self._offer.authenticate(peer, Anonymous())
+            self._offer.commons.enter(session, peer)
+            about = session.event("begun", "download", self._offer.name)
+            events.tell(about)
+            session.check(Right.READ, self._offer.name)
+            with await session.hold(COSTS[Get]):
+                body, size = await self._transfer()
+        except Exception:
+            self.transport.abortConnection()
+            error, seconds = as_error(Failure()), self._runtime.now() - began
+            kind = "refused" if isinstance(error, (Forbidden, ReadOnly)) else "failed"
+            failed = replace(about, kind=kind, code=error.code, error=error.text, seconds=seconds)
+            events.tell(failed)
+        else:
+            seconds, digest = self._runtime.now() - began, body.digest().hex()
+            ended = replace(about, kind="ended", size=size, sent=size, blake3=digest)
+            events.tell(replace(ended, seconds=seconds))
+
+    async def _transfer(self) -> tuple[ReadAhead, int]:
         in_thread = self._runtime.in_thread
         source = await in_thread(self._offer.open)
         try:

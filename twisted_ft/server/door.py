@@ -145,7 +145,8 @@ class Door:
         dialogue, answer = self._answer(message)
         try:
             with self.protocol.keep_alive.under_way():
-                holding = await self.permitted(message, dialogue)
+                await self.permit(message)
+                holding = await self.session.hold(COSTS[type(message)])
         except Exception:
             error = as_error(Failure())
             self.refuse(message, error)
@@ -153,14 +154,15 @@ class Door:
             return
         try:
             with holding:
+                dialogue.check()
                 result = await answer()
         except Exception:
             tell(_failed(event, "failed", as_error(Failure()), now() - began))
         else:
             tell(_ended(event, result, now() - began))
 
-    async def permitted(self, message: Opening, dialogue: Dialogue | None = None) -> Holding:
-        """Ask whether a message may be served, and wait until there is room for it."""
+    async def permit(self, message: Opening) -> None:
+        """Ask whether a message may be served; a failure where it may not."""
         needed = NEEDS.get(type(message))
         if needed is None:
             raise Unsupported(f"this server doesn't serve {type(message).__name__}")
@@ -168,11 +170,6 @@ class Door:
             self.session.check(needed, path)
         if self._rules.authorize is not None:
             await _waited(self._rules.authorize(self.session, message))
-        holding = await self.session.hold(COSTS[type(message)])
-        if dialogue is not None and dialogue.failure is not None:
-            holding.release()
-            raise dialogue.failure
-        return holding
 
     def refuse(self, message: Opening, error: FileTransferError) -> None:
         """Say that a message isn't served, where that is still waited for."""
@@ -288,18 +285,18 @@ class _TreeUpload:
         async with self._in_order:
             self._waits(-1)
             try:
-                holding = await self._door.permitted(parcel)
+                await self._door.permit(parcel)
+                begins = self._holding is None
+                if begins:
+                    self._holding = await self._session.hold(COSTS[Parcel])
             except Exception:
                 self._refuse(parcel, as_error(Failure()))
                 return
             self._receiving.take(parcel)
             if not self._door.asks_nobody:
                 self._door.protocol.reading.parcel_taker = None  # each of them is asked about
-            if self._holding is not None:
-                holding.release()
-                return
-            self._holding = holding
-        self._receiving.idle().addCallback(lambda _: self.end())
+            if begins:
+                self._receiving.idle().addCallback(lambda _: self.end())
 
     def _waits(self, more: int) -> None:
         """Read nothing while too many parcels wait; a good sender has fewer on their way."""

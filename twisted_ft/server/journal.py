@@ -19,6 +19,7 @@ from twisted_ft.stores.names import join
 from twisted_ft.terminal import escaped, printable
 from twisted_ft.wire.messages import Outcome, Whole
 
+_audit = Logger(namespace="twisted_ft.audit")
 _INTERVAL = 1.0
 """Seconds between two lines about the small files of a tree, at least."""
 LINES_OF_ONE = 50
@@ -131,7 +132,7 @@ class Journal:
 
 def _fields(event: Event) -> dict[str, Any]:
     """What is logged of an event, fit for a terminal."""
-    door = "" if event.door == "ft" else f" {event.door}"
+    door = f" {event.door}" if event.door not in ("", "ft") else ""
     names = ["kind", "peer", "user", "door", "action", "seconds"]
     if event.code:
         names += ["code"]
@@ -205,8 +206,6 @@ class AuditTrail:
     It is an observer like any other, and takes some 20 us a file.
     """
 
-    log = Logger(namespace="twisted_ft.audit")
-
     def __call__(self, event: Event) -> None:
         """See Observer."""
-        self.log.info("{who} {kind} {action} {path}", **_fields(event))
+        _audit.info("{who} {kind} {action} {path}", **_fields(event))

@@ -63,7 +63,7 @@ class Uploads:
             return
         over: Deferred[None] = Deferred()
         upload.over.append(over)
-        upload.protocol.end(Cancelled("another connection carries its upload on"))
+        upload.protocol.abort(Cancelled("another connection carries its upload on"))
         await over
 
 

@@ -80,6 +80,10 @@ class ScriptedPeer(Protocol):
         """The counterpart of ``pause_reading``."""
         self._end.resumeProducing()
 
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._end.abortConnection()
+
     @property
     def _end(self) -> MemoryTransport:
         assert isinstance(self.transport, MemoryTransport)

@@ -218,7 +218,7 @@ _COUNTERPART = {
     _ANSWERER: _ASKER,
 }
 
-_OPENINGS: dict[Word, tuple[Table, Role]] = {
+OPENINGS: dict[Word, tuple[Table, Role]] = {
     word: (table, role)
     for table in (TRANSFER, LISTING, FETCH, PARCEL, CHANGE)
     for role, word in table[State.START]
@@ -276,6 +276,6 @@ def opened_by_peer(number: int, word: Word) -> Exchange:
 
 def _opening(word: Word) -> tuple[Table, Role]:
     try:
-        return _OPENINGS[word]
+        return OPENINGS[word]
     except KeyError:
         raise ProtocolError(f"{word.__name__} can't open an exchange") from None

@@ -330,12 +330,16 @@ class FileTransferProtocol(TwistedProtocol):
         """Close the connection, as nothing more is wanted of it."""
         self._leave(ConnectionFailed("the connection was closed on this side"))
 
-    def _leave(self, error: FileTransferError) -> None:
+    def abort(self, error: FileTransferError) -> None:
+        """Close the connection at once for the reason ``error``, as the other side is gone."""
+        self._leave(error, reads_on=False)
+
+    def _leave(self, error: FileTransferError, reads_on: bool = True) -> None:
         """Close, without waiting for a peer that doesn't read."""
         if self.conversation.failure is not None:
             return
         self.conversation.lost(error)
-        reads_on = self.writing.takes_more
+        reads_on = reads_on and self.writing.takes_more
         self.writing.end(error)
         self._timeout.end()
         self.keep_alive.end()
