@@ -260,7 +260,7 @@ def test_the_audit_trail_has_each_file(tmp_path: Path) -> None:
         network, _, client = hooked(observers=[AuditTrail()])
         network.run(gathered(client.put_tree(tmp_path, "")))
     audited = [each for each in log if each["log_namespace"] == "twisted_ft.audit"]
-    assert [each["path"] for each in audited if each["kind"] == "ended"] == ["f/\\x1b", "x"]
+    assert [each["path"] for each in audited if each["kind"] == "ended"] == ["x", "f/\\x1b"]
 
 
 # -- an upload that is taken over --------------------------------------------------------------

@@ -118,7 +118,7 @@ class LabClient(Protocol, TimeoutMixin):
         self._arrived = 0
         self._failure: FileTransferError | None = None
         self._over = False
-        self._inflow = Inflow(self, runtime.in_thread, spool, self.abort)
+        self._inflow = Inflow(self, runtime, spool, self.abort)
 
     async def whole_stream(self) -> None:
         """Wait until all of the stream is in the spool, or nothing more will be written to it."""

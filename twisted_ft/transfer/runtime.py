@@ -20,6 +20,18 @@ class InThread(Protocol):
         """What ``function(*args)`` returns or raises."""
 
 
+class Threads(Protocol):
+    """Where calls that may block are made: a Runtime's threads, or a connection's."""
+
+    @property
+    def in_thread(self) -> InThread:
+        """Makes short ones."""
+
+    @property
+    def at_length(self) -> InThread:
+        """Makes those that may take minutes."""
+
+
 class FromThread(Protocol):
     """Has a function called on the reactor's thread, soon, and in the order of these calls."""
 

@@ -9,11 +9,11 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import Cancelled, FileTransferError
 from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.transfer.bodies.ahead import read_ahead
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.transfer.runtime import InThread
+from twisted_ft.transfer.runtime import InThread, Threads
 from twisted_ft.transfer.sockets.recvfile import SocketBody
 from twisted_ft.transfer.sockets.relay import relay
 
@@ -57,30 +57,31 @@ class Inflow:
     """Takes the pieces of a body as they come, and writes what has gathered, again and again.
 
     :param intake: is paused where more comes than is written
-    :param in_thread: calls what writes
+    :param threads: where what writes is called
     :param on_failure: is told, once, why the sink takes no more
     """
 
     def __init__(
         self,
         intake: Intake,
-        in_thread: InThread,
+        threads: Threads,
         sink: Outlet,
         on_failure: Callable[[FileTransferError], None],
     ) -> None:
-        self._intake, self._in_thread = intake, in_thread
+        self._intake, self._threads = intake, threads
         self._sink, self._on_failure = sink, on_failure
         self._digest = blake3()
         self._pieces: list[Buffer] = []
         self._waiting = 0
         self._paused = False
         self._failed = False
+        self._stopped = False
         self._at_rest: list[Deferred[None]] = []
         self._busy = False
         self._on_socket: SocketBody | None = None
         self._on_taken: Callable[[SocketBody], None] = lambda _: None
         if sink.offset:
-            self._begin(self._hash_kept)
+            self._begin(self._threads.at_length, self._hash_kept)
 
     def take(self, piece: Buffer) -> None:
         """Append a piece of the body."""
@@ -107,6 +108,10 @@ class Inflow:
             self._go_on()
         return True
 
+    def stop(self) -> None:
+        """Nothing more will come: what is kept needn't be hashed to its end."""
+        self._stopped = True
+
     def at_rest(self) -> Deferred[None]:
         """Fires when everything that was taken is written and hashed, or never will be."""
         rest: Deferred[None] = Deferred()
@@ -121,16 +126,16 @@ class Inflow:
 
     def _write_gathered(self) -> None:
         pieces, self._pieces = self._pieces, []
-        self._begin(self._write, pieces)
+        self._begin(self._threads.in_thread, self._write, pieces)
 
-    def _begin(self, job: Callable[..., int], *args: object) -> None:
+    def _begin(self, call: InThread, job: Callable[..., int], *args: object) -> None:
         self._busy = True
-        self._in_thread(job, *args).addCallbacks(self._done, self._fail)
+        call(job, *args).addCallbacks(self._done, self._fail)
 
     def _write_from_socket(self, waiting: SocketBody) -> None:
         pieces, self._pieces = self._pieces, []
         self._busy = True
-        job = self._in_thread(self._write_from, pieces, waiting)
+        job = self._threads.in_thread(self._write_from, pieces, waiting)
         job.addBoth(self._give_back).addCallbacks(self._done, self._fail)
 
     def _give_back(self, result: T) -> T:
@@ -141,6 +146,8 @@ class Inflow:
 
     def _hash_kept(self) -> int:
         for piece in read_ahead(self._sink.kept()):
+            if self._stopped:
+                raise Cancelled("nobody wants it any more")
             self._digest.update(piece)
         return 0
 

@@ -84,10 +84,14 @@ class ReadAhead:
         """The digest of the whole file, once it has been read, 32 bytes."""
         return self._known or self._digest.digest()
 
-    def hash_before(self) -> None:
-        """Hash what lies before the body, which the receiver has.  Blocks."""
+    def hash_before(self, check: Callable[[], None]) -> None:
+        """Hash what lies before the body, which the receiver has.  Blocks.
+
+        :param check: is called for each piece, and raises what there is to stop for
+        """
         if self._known is None:
             for piece in read_ahead(self._before(self._position)):
+                check()
                 self._digest.update(piece)
 
     def fill(self, size: int) -> None:
@@ -235,7 +239,7 @@ async def send_body(
     if tracker.limit is None and protocol.writing.can_lease and can_sendfile(source):
         body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
     if offset:
-        await protocol.in_thread(body.hash_before)
+        await protocol.at_length(body.hash_before, check)
     if isinstance(body, DescriptorBody):
         await _send_in_turns(protocol, exchange, body, tracker)
     if body.left:

@@ -99,9 +99,7 @@ class Receiving(Dialogue):
         self.check()
         self._tracker.goes_on_from(sink.offset)
         self._expected = file.size - sink.offset
-        self._inflow = Inflow(
-            self.protocol.reading, self.protocol.in_thread, sink, self._sink_failed
-        )
+        self._inflow = Inflow(self.protocol.reading, self.protocol, sink, self._sink_failed)
         self.protocol.say(Accept(self.number, sink.offset))
         done = await self.hear(Done)
         if self._expected:
@@ -119,6 +117,12 @@ class Receiving(Dialogue):
                 await published(progress)
         self.protocol.say(Receipt(self.number, done.blake3))
         return progress
+
+    def fail(self, error: FileTransferError) -> None:
+        """See Dialogue."""
+        super().fail(error)
+        if self._inflow is not None:
+            self._inflow.stop()
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant."""
