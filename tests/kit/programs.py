@@ -56,6 +56,8 @@ class Server:
     ) -> None:
         self.root = root
         self._lines: list[str] = []
+        self.logged = 0
+        """characters in its log until now"""
         self._ended = False
         self._news = threading.Condition()
         command = [*prefix, *TWISTD, "-n", "--pidfile=", "filetransfer"]
@@ -130,6 +132,7 @@ class Server:
         for line in self.process.stdout:
             with self._news:
                 self._lines.append(line)
+                self.logged += len(line)
                 self._news.notify_all()
         with self._news:
             self._ended = True
