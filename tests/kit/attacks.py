@@ -313,6 +313,31 @@ def strangers(scene: Scene) -> None:
     scene.must_go(10)
 
 
+@attack("H4")
+def comers_and_goers(scene: Scene) -> None:
+    """Clients that greet and go, as fast as they are let."""
+    _one_after_another(scene, lambda: RawPeer(scene.server.port).close())
+
+
+@attack("H7")
+def speakers_of_others(scene: Scene) -> None:
+    """Strangers that speak another protocol, as fast as they are let."""
+
+    def speak() -> None:
+        with RawPeer(scene.server.port, greets=False) as peer:
+            peer.send(b"\xff" * 100)
+            peer.take(seconds=1)
+
+    _one_after_another(scene, speak)
+
+
+def _one_after_another(scene: Scene, visit: Callable[[], object]) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < scene.sizes.seconds:
+        with suppress(Gone, OSError):
+            visit()
+
+
 @attack("H4", "--max-connections={places}")
 def full_house(scene: Scene) -> None:
     """Idle clients have taken every place."""
@@ -456,6 +481,21 @@ def bad_names(scene: Scene) -> None:
     most = 2 * length * scene.sizes.parcels
     heard = peer.bytes_heard
     scene.check("answers", f"{most >> 10} KiB", f"{heard >> 10} KiB", heard <= most)
+
+
+@attack("H7")
+def long_names(scene: Scene) -> None:
+    """Long names, each byte of which is shown as four, of files that aren't there."""
+
+    def ask(peer: RawPeer) -> None:
+        peer.drain()
+        if peer.all_taken:
+            peer.ask(*[partial(Get, path=name)] * 32, seconds=0)
+        peer.send()
+
+    name = b"/".join([b"\x01" * 250] * 16)
+    scene.peer(window=0)
+    scene.hold(ask, every=0.02)
 
 
 # -- H9: no fairness inside one read -----------------------------------------------------

@@ -12,8 +12,6 @@ from tests.kit.programs import Server
 from tests.kit.raw_peer import Question, RawPeer
 
 MIB = 1 << 20
-SETTLING = 3.0
-"""Seconds after an attack's end in which what it took is given back."""
 SLACK = 3.0
 """Seconds that a cut may come late: clocks that run one after the other, and a busy machine."""
 KEPT_BY_ALLOCATOR = 80 * MIB
@@ -46,6 +44,10 @@ class Sizes:
     """messages in one write"""
     parcels: int = 16
     """of bad names, each of PARCEL_LIMIT items"""
+    latency: float = 2.0
+    """seconds in which an honest client must have its file"""
+    settling: float = 3.0
+    """seconds after an attack's end in which what it took must be given back"""
     patience: float = 15.0
     """seconds after which an honest client gives up"""
     ft: bool = True
@@ -60,8 +62,6 @@ class Bounds:
     """bytes more than before"""
     descriptors: int = 400
     """more than before"""
-    latency: float = 2.0
-    """seconds until an honest client has its file"""
     log: int = 64 << 10
     """bytes a second"""
 

@@ -9,9 +9,9 @@
 Each attack has a new ``twistd filetransfer`` of its own.  Beside it honest clients get a file of
 5 bytes, over and over: raw ones of this process, and ``ft get``.  Compared are
 
-- memory: the most that was resident (VmHWM), and what is resident SETTLING seconds after the
+- memory: the most that was resident (VmHWM), and what is resident --settling seconds after the
   attack's end or as soon as the server is calm, with what was resident before it;
-- descriptors: the most that were open, and those open SETTLING seconds after, with those before;
+- descriptors: the most that were open, and those open --settling seconds after, with those before;
 - latency: how long an honest client is there, connecting and all;
 - the log: the most bytes it grew by in any one second;
 - where the peers are to be cut off: until the server holds none of their connections, from when
@@ -43,7 +43,6 @@ from tests.kit.scene import (
     KEPT_BY_ALLOCATOR,
     KEPT_OPEN,
     MIB,
-    SETTLING,
     Bounds,
     Check,
     Scene,
@@ -118,7 +117,7 @@ def run(attack: Attack, planted: Path, sizes: Sizes) -> Report:
             _play(attack, scene)
         most = gauges.most_resident(pid)
         scene.leave()
-        after, seconds = _given_back(pid, before)
+        after, seconds = _given_back(pid, before, sizes.settling)
         scene.check(
             "memory",
             f"{attack.bounds.memory // MIB} MiB more",
@@ -128,7 +127,7 @@ def run(attack: Attack, planted: Path, sizes: Sizes) -> Report:
         _check_growth(scene, attack.bounds, growth, before)
         _check_given_back(scene, before, after, seconds)
         for who, visits in honest.items():
-            _check_honest(scene, attack.bounds, who, visits)
+            _check_honest(scene, who, visits)
         tracebacks = server.log.count("Traceback")
         scene.check("tracebacks in the log", "none", tracebacks, not tracebacks)
         return Report(attack, scene.checks)
@@ -152,13 +151,13 @@ def _play(attack: Attack, scene: Scene) -> None:
         scene.check("the attack", "answered, or cut off", reason, reason != "silence")
 
 
-def _given_back(pid: int, before: gauges.Vitals) -> tuple[gauges.Vitals, float]:
-    """How the server is when it is calm again, or after SETTLING; and the seconds until then."""
+def _given_back(pid: int, before: gauges.Vitals, most: float) -> tuple[gauges.Vitals, float]:
+    """How the server is when it is calm again, or after --settling; and the seconds until then."""
     began = time.monotonic()
     while True:
         now = gauges.Vitals.over(pid, 0.25)
         seconds = time.monotonic() - began
-        if seconds >= SETTLING or _is_calm(now, before):
+        if seconds >= most or _is_calm(now, before):
             return now, seconds
 
 
@@ -190,11 +189,13 @@ def _check_given_back(
     scene.check("descriptors, after", f"{KEPT_OPEN} more", still_open, still_open <= KEPT_OPEN)
     busy = after.processors
     scene.check("processors, after", f"{IDLE:g} of one", f"{busy:.2f}", busy <= IDLE)
-    scene.check("calm again", f"in {SETTLING:g} s", f"{seconds:.1f} s", _is_calm(after, before))
+    scene.check(
+        "calm again", f"in {scene.sizes.settling:g} s", f"{seconds:.1f} s", _is_calm(after, before)
+    )
 
 
-def _check_honest(scene: Scene, bounds: Bounds, who: str, honest: gauges.Honest) -> None:
-    longest, most = max(honest.seconds), bounds.latency
+def _check_honest(scene: Scene, who: str, honest: gauges.Honest) -> None:
+    longest, most = max(honest.seconds), scene.sizes.latency
     seen = f"{longest:.2f} s ({median(honest.seconds):.2f})"
     scene.check(who, f"{most:g} s at most", seen, longest <= most)
     failures = honest.failures

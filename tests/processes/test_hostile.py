@@ -1,0 +1,73 @@
+"""What one peer may do to a server, in small: see ``hostile``, which does it in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit.attacks import ATTACKS
+from tests.kit.scene import Sizes
+from tests.processes.hostile import plant, run
+
+SMALL = Sizes(
+    names=20_000,
+    connections=2,
+    seconds=0.3,
+    timeout=1,
+    places=5,
+    repeats=10,
+    tiny=10_000,
+    parcels=2,
+    latency=5.0,
+    settling=5.0,
+    patience=6.0,
+    ft=False,
+)
+"""Generous in time, for busy machines; what needs minutes, or whole processors, isn't here."""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is served to those who may only read."""
+    root = tmp_path_factory.mktemp("planted") / "root"
+    plant(root, SMALL)
+    return root
+
+
+def _today(name: str, what: str) -> object:
+    """An attack against which a server has nothing yet; whoever mends it takes the name out."""
+    reason = f"{ATTACKS[name].row}: {what}"
+    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "get-large",
+        _today("list-flat", "listings draw from no budget"),
+        "fetch",
+        "all-kinds",
+        "resets",
+        "cancelled",
+        _today("offers", "each refusal is logged"),
+        "parcels",
+        _today("takes-nothing-working", "a word starts the clock for taking anew"),
+        _today("takes-nothing-asking", "a request starts the clock for taking anew"),
+        "half-closed",
+        _today("dribbling-to-the-impatient", "each byte starts a stranger's clock anew"),
+        _today("full-house", "who is idle keeps its place"),
+        _today("house-full-of-strangers", "strangers have no places of their own"),
+        _today("hashing", "hashing and short calls wait in one queue"),
+        _today("bad-names", "each bad name is logged whole"),
+        _today("tiny-requests", "each request that is called off is logged"),
+        "tiny-words",
+        _today("root-settled", "a peer may settle the root"),
+        _today("folder-settled", "a peer may settle a folder, without overwrite too"),
+        _today("folder-locked", "a peer may take the owner's permissions away"),
+        _today("root-gone", "an upload makes the root anew"),
+    ],
+)
+def test_what_holds(planted: Path, name: str) -> None:
+    failed = run(ATTACKS[name], planted, SMALL).failed
+    assert not failed, "\n".join(f"{each.what}: {each.must}, not {each.seen}" for each in failed)
