@@ -87,6 +87,7 @@ class Scene:
     sizes: Sizes
     peers: list[RawPeer] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    _strangers: set[int] = field(default_factory=set)
     gone_after: float | None = None
     """seconds until the server held none of the peers any more"""
 
@@ -97,8 +98,11 @@ class Scene:
 
     def peer(self, *, greets: bool = True, window: int = raw_peer.NARROW) -> RawPeer:
         """One more peer, who is there to the attack's end."""
-        self.peers.append(RawPeer(self.server.port, greets=greets, window=window))
-        return self.peers[-1]
+        peer = RawPeer(self.server.port, greets=greets, window=window)
+        self.peers.append(peer)
+        if not greets:
+            self._strangers.add(peer.port)
+        return peer
 
     def crowd(self, *questions: Question) -> None:
         """As many peers as there are to be, who ask these over and over, and read nothing."""
@@ -132,6 +136,7 @@ class Scene:
 
         :param nag: what each does every so many seconds
         """
+        self._wait_for_strangers()
         began = last = time.monotonic()
         while time.monotonic() - began < (seconds or self.sizes.seconds):
             if not self._held():
@@ -142,6 +147,14 @@ class Scene:
                 for peer in self.peers:
                     nag(peer)
             time.sleep(min(every, 0.05))
+
+    def _wait_for_strangers(self) -> None:
+        """Until the server has accepted who hasn't greeted; else they look as if cut off."""
+        deadline = time.monotonic() + SLACK
+        while self._strangers and time.monotonic() < deadline:
+            if self._strangers <= gauges.connected_ports(self.server.port):
+                return
+            time.sleep(0.01)
 
     def _held(self) -> bool:
         held = gauges.connected_ports(self.server.port)
