@@ -30,6 +30,7 @@ from twisted_ft.wire.messages import (
     List,
     MakeFolder,
     Offer,
+    Outcome,
     Parcel,
     Part,
     Receipts,
@@ -159,22 +160,44 @@ def list_deep(scene: Scene) -> None:
     scene.crowd(LIST_DEEP)
 
 
+def _take_folders(peer: RawPeer) -> None:
+    """Take folders that are described, as only then what is in them comes; answer nothing else."""
+    for message in peer.heard():
+        if isinstance(message, Parcel) and _is_folders(message):
+            count = sum(len(part.items) for part in message.parts)
+            peer.say(Receipts(message.exchange, bytes((Outcome.DONE,)) * count, ()), seconds=0)
+    peer.send()
+
+
+def _is_folders(parcel: Parcel) -> bool:
+    items = [item for part in parcel.parts for item in part.items]
+    return all(isinstance(each, Described) and each.kind == "directory" for each in items)
+
+
+def _fetch_all(scene: Scene, *questions: Question) -> None:
+    """Fetch until the files come, and then read no more."""
+    for _ in range(scene.sizes.connections):
+        scene.peer().ask(*scene.all_of(questions))
+    scene.hold(_take_folders, every=0.02, seconds=1)
+    scene.hold()
+
+
 @attack("H3")
 def fetch(scene: Scene) -> None:
     """A tree of small files is fetched, and not taken."""
-    scene.crowd(FETCH)
+    _fetch_all(scene, FETCH)
 
 
 @attack("H3")
 def fetch_names(scene: Scene) -> None:
     """A folder of very many names is fetched, and not taken."""
-    scene.crowd(FETCH_NAMES)
+    _fetch_all(scene, FETCH_NAMES)
 
 
 @attack("H3")
 def fetch_digests(scene: Scene) -> None:
     """A tree of large files is fetched with digests."""
-    scene.crowd(FETCH_DIGESTS)
+    _fetch_all(scene, FETCH_DIGESTS)
 
 
 @attack("H2")
@@ -199,7 +222,7 @@ def changes(scene: Scene) -> None:
 def all_kinds(scene: Scene) -> None:
     """All that can be asked, at once."""
     asked = (LIST_FLAT, LIST_DEEP, FETCH, FETCH_NAMES, FETCH_DIGESTS, OFFER, PARCEL, *CHANGES)
-    scene.crowd(_get("large/01"), _get("small/0001"), *asked)
+    _fetch_all(scene, _get("large/01"), _get("small/0001"), *asked)
 
 
 @attack("H3")
@@ -459,7 +482,7 @@ def hashing(scene: Scene) -> None:
     """Two that have all large files hashed, many times."""
     for _ in range(2):
         scene.peer(window=0).ask(*[FETCH_DIGESTS] * scene.sizes.requests)
-    scene.hold(RawPeer.drain)
+    scene.hold(_take_folders, every=0.02)
 
 
 # -- H7: amplification -------------------------------------------------------------------

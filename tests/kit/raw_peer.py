@@ -132,6 +132,13 @@ class RawPeer:
             self._heard.clear()
         self._heard.clear()
 
+    def heard(self) -> list[Message]:
+        """The messages that have come, once; what there is of bodies is passed over."""
+        while self.take():
+            pass
+        heard, self._heard = self._heard, deque()
+        return [each for each in heard if not isinstance(each, (bytes, memoryview))]
+
     def hear(self, kind: type[M], seconds: float = PATIENCE) -> M:
         """The next message of this kind; what comes before it is passed over.
 

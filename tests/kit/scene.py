@@ -107,7 +107,7 @@ class Scene:
     def crowd(self, *questions: Question) -> None:
         """As many peers as there are to be, who ask these over and over, and read nothing."""
         for _ in range(self.sizes.connections):
-            self.peer().ask(*self._all(questions))
+            self.peer().ask(*self.all_of(questions))
         self.hold()
 
     def insistent_crowd(self, *questions: Question) -> None:
@@ -115,14 +115,15 @@ class Scene:
 
         def insist(peer: RawPeer) -> None:
             if peer.all_taken:
-                peer.ask(*self._all(questions), seconds=0)
+                peer.ask(*self.all_of(questions) * 4, seconds=0)
             peer.send()
 
         for _ in range(self.sizes.connections):
-            self.peer().ask(*self._all(questions))
+            self.peer().ask(*self.all_of(questions))
         self.hold(insist, every=0.02)
 
-    def _all(self, questions: Sequence[Question]) -> list[Question]:
+    def all_of(self, questions: Sequence[Question]) -> list[Question]:
+        """As many as there are to be, in turn."""
         return [questions[number % len(questions)] for number in range(self.sizes.requests)]
 
     def hold(

@@ -57,8 +57,9 @@ def plant(root: Path, sizes: Sizes) -> None:
         (root / folder).mkdir(exist_ok=True)
     for number in range(64):
         path = root / f"large/{number:02}"
-        path.touch()
-        os.truncate(path, sizes.large)
+        if not path.exists() or path.stat().st_size != sizes.large:
+            path.touch()
+            os.truncate(path, sizes.large)
     for number in range(64):
         (root / f"small/{number:04}").write_bytes(os.urandom(16 << 10))
     for number in range(len(os.listdir(root / "many")), sizes.names):
