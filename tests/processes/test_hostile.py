@@ -59,7 +59,7 @@ def _today(name: str, what: str) -> object:
         "dribbling-to-the-impatient",
         "full-house",
         "house-full-of-strangers",
-        _today("hashing", "hashing and short calls wait in one queue"),
+        _today("hashing", "a file is hashed to its end when nobody wants it any more"),
         _today("bad-names", "the answer names each bad name whole"),
         _today("tiny-requests", "requests that are called off recurse without end"),
         "tiny-words",
