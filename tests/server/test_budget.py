@@ -74,6 +74,23 @@ def test_connections_have_their_turns() -> None:
     assert server.held == FREE
 
 
+def test_very_many_who_wait_and_give_back_at_once() -> None:
+    server = Budget(Cost(1, 1))
+    budget = Budget(CONNECTION, server)
+    now = held(budget, SMALL)
+    done: list[int] = []
+
+    def give_back(holding: Holding, number: int) -> None:
+        done.append(number)
+        holding.release()
+
+    for number in range(5000):
+        budget.hold(SMALL).addCallback(give_back, number)
+    now[0].release()  # type: ignore[attr-defined]
+    assert done == [*range(5000)]
+    assert server.held == FREE
+
+
 def test_who_leaves_waits_no_more() -> None:
     server = Budget(Cost(1, 1))
     gone, other = Budget(CONNECTION, server), Budget(CONNECTION, server)

@@ -76,3 +76,22 @@ def test_a_call_that_fails_gives_its_thread_back() -> None:
     pool.end_one()
     assert isinstance(failed[0], ValueError)
     assert done == [1]
+
+
+def test_very_many_calls_that_end_at_once() -> None:
+    done: list[int] = []
+
+    def in_thread(function: Callable[..., Any], /, *args: Any) -> Deferred[Any]:
+        outcome: Deferred[Any] = Deferred()
+        outcome.callback(function(*args))
+        return outcome
+
+    lane = FairThreads(in_thread, at_once=1).lane()
+
+    def call(number: int) -> None:
+        done.append(number)
+        if number < 5000:
+            lane.in_thread(call, number + 1)
+
+    call(0)
+    assert done[-1] == 5000

@@ -95,6 +95,7 @@ class Budget:
         self._waiting: deque[tuple[Cost, Deferred[Holding]]] = deque()
         self._children: deque[Budget] = deque()
         """those that wait for some of this one, the next one first"""
+        self._serving = False
         self._closed: FileTransferError | None = None
 
     def hold(self, cost: Cost) -> Deferred[Holding]:
@@ -120,8 +121,9 @@ class Budget:
         """Something is no longer held."""
         self.held -= cost
         if self._parent is not None:
-            self._parent.give_back(cost)
-        self._serve()
+            self._parent.give_back(cost)  # who gives to each of its own in turn
+        else:
+            self._serve()
 
     def _may_take(self, cost: Cost) -> bool:
         room = self._most - self.held
@@ -146,9 +148,18 @@ class Budget:
             self._parent._children.append(self)
 
     def _serve(self) -> None:
-        """Give to those who wait, as far as there is room."""
-        while self._serve_one() or self._serve_child():
-            pass
+        """Give to those who wait, as far as there is room.
+
+        Who is given some may give it back at once; that is for the round that is under way.
+        """
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._serve_one() or self._serve_child():
+                pass
+        finally:
+            self._serving = False
 
     def _serve_child(self) -> bool:
         """Give to one that waits for a part of this one; those that are served go to the end."""

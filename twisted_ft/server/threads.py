@@ -41,6 +41,7 @@ class FairThreads:
         self._in_thread = in_thread
         self._free = at_once
         self._long_free = long_at_once
+        self._serving = False
         self._short: deque[Lane] = deque()
         self._long: deque[Lane] = deque()
         """lanes in which somebody waits, the next one first"""
@@ -66,6 +67,16 @@ class FairThreads:
         self._serve()
 
     def _serve(self) -> None:
+        """Have those called that are next; a call that ends at once is for this round, too."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            self._call_next()
+        finally:
+            self._serving = False
+
+    def _call_next(self) -> None:
         while self._free and (following := self._next()) is not None:
             long, job = following
             self._free -= 1
