@@ -7,8 +7,6 @@ wait for the server's budget each has its turn.
 
 from __future__ import annotations
 
-from collections import deque
-
 import msgspec
 from twisted.internet.defer import Deferred
 
@@ -89,11 +87,13 @@ class Budget:
     :param parent: the budget from which this one's is drawn as well
     """
 
+    __slots__ = ("_children", "_closed", "_most", "_parent", "_serving", "_waiting", "held")
+
     def __init__(self, most: Cost, parent: Budget | None = None) -> None:
         self._most, self._parent = most, parent
         self.held = FREE
-        self._waiting: deque[tuple[Cost, Deferred[Holding]]] = deque()
-        self._children: deque[Budget] = deque()
+        self._waiting: list[tuple[Cost, Deferred[Holding]]] = []
+        self._children: list[Budget] = []
         """those that wait for some of this one, the next one first"""
         self._serving = False
         self._closed: FileTransferError | None = None
@@ -113,7 +113,7 @@ class Budget:
     def close(self, error: FileTransferError) -> None:
         """Who waits will get nothing; what is held is still to be given back."""
         self._closed = error
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, []
         for _, each in waiting:
             each.errback(error)
 
@@ -141,7 +141,7 @@ class Budget:
 
     def _forget(self, ready: Deferred[Holding]) -> None:
         """Nobody waits for this one any more."""
-        self._waiting = deque(each for each in self._waiting if each[1] is not ready)
+        self._waiting = [each for each in self._waiting if each[1] is not ready]
 
     def _wait_for_parent(self) -> None:
         if self._parent is not None and self not in self._parent._children:
@@ -164,7 +164,7 @@ class Budget:
     def _serve_child(self) -> bool:
         """Give to one that waits for a part of this one; those that are served go to the end."""
         for _ in range(len(self._children)):
-            child = self._children.popleft()
+            child = self._children.pop(0)
             served = child._serve_one()
             if child._waiting:
                 self._children.append(child)
@@ -175,13 +175,15 @@ class Budget:
     def _serve_one(self) -> bool:
         if not self._waiting or not self._may_take(self._waiting[0][0]):
             return False
-        cost, ready = self._waiting.popleft()
+        cost, ready = self._waiting.pop(0)  # of at most as many as a peer may have under way
         ready.callback(self._take(cost))
         return True
 
 
 class Holding:
     """What is held; it is given back once, however often that is said."""
+
+    __slots__ = ("_budget", "_cost")
 
     def __init__(self, budget: Budget, cost: Cost) -> None:
         self._budget, self._cost = budget, cost

@@ -22,7 +22,7 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Opening
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Peer:
     """The other end, as far as the transport and the greeting tell."""
 

@@ -116,10 +116,12 @@ def _take(lanes: deque[Lane], long: bool) -> Job | None:
 class Lane:
     """The calls of one session, in their order."""
 
+    __slots__ = ("_long", "_short", "_threads")
+
     def __init__(self, threads: FairThreads) -> None:
         self._threads = threads
-        self._short: deque[Job] = deque()
-        self._long: deque[Job] = deque()
+        self._short: list[Job] = []
+        self._long: list[Job] = []
 
     def in_thread(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
         """Call what may block."""
@@ -132,7 +134,7 @@ class Lane:
     def next_job(self, long: bool) -> tuple[Job | None, bool]:
         """The next of its jobs, and whether there are more."""
         jobs = self._long if long else self._short
-        job = jobs.popleft() if jobs else None
+        job = jobs.pop(0) if jobs else None  # of few: each exchange has one or two
         return job, bool(jobs)
 
     def _line_up(self, long: bool, function: Callable[..., T], *args: Any) -> Deferred[T]:

@@ -54,6 +54,8 @@ class Runtime:
         something from inside pyOpenSSL; else it goes record by record, at a third of the speed
     """
 
+    __slots__ = ("at_length", "clock", "from_thread", "in_thread", "tls_in_large_steps")
+
     def __init__(
         self,
         clock: IReactorTime,

@@ -7,7 +7,6 @@ ProtocolError for whatever has no place.  It does no I/O and has no clock.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 
@@ -94,8 +93,8 @@ class Conversation:
         self._last = {Side.CLIENT: 0, Side.SERVER: 0}
         self._version = VERSIONS[0]
         self._magic_sent = False
-        self._incoming_bodies: deque[int] = deque()
-        self._outgoing_bodies: deque[int] = deque()
+        self._incoming_bodies: list[int] = []
+        self._outgoing_bodies: list[int] = []
 
     # -- what is known -------------------------------------------------------------------
 
@@ -344,8 +343,8 @@ class Conversation:
         self,
         exchange: Exchange,
         message: Message,
-        speakers: deque[int],
-        hearers: deque[int],
+        speakers: list[int],
+        hearers: list[int],
     ) -> None:
         """Keep the order of bodies: an Accept queues one from its hearer, the end takes it out."""
         number = exchange.number

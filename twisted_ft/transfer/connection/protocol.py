@@ -9,7 +9,6 @@ for how long the other side is waited for (Patience).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
@@ -99,7 +98,7 @@ class FileTransferProtocol(TwistedProtocol):
         self._policy = policy
         self._participants: dict[int, Participant] = {}
         self._tls: TLSStream | None = None
-        self._arrived: deque[tuple[Iterator[Message | Data], int]] = deque()
+        self._arrived: list[tuple[Iterator[Message | Data], int]] = []
         """what has come and isn't heard yet, with the bytes that it came in"""
         self._last_progress = runtime.now()
         self._dropping: IDelayedCall | None = None
@@ -169,7 +168,7 @@ class FileTransferProtocol(TwistedProtocol):
                     self.reading.pause()
                     self.runtime.clock.callLater(0, self._hear_on)
                     return
-                self._arrived.popleft()
+                del self._arrived[0]  # mostly the only one
                 self._heard_all(size)
         except ProtocolError as error:
             self.end(error)

@@ -47,6 +47,8 @@ class Countdown:
     :param ended: what it calls
     """
 
+    __slots__ = ("_call", "_clock", "_ended")
+
     def __init__(self, clock: IReactorTime, ended: Callable[[], None]) -> None:
         self._clock, self._ended = clock, ended
         self._call: IDelayedCall | None = None

@@ -5,7 +5,6 @@ The reactor writes; or a thread does, which leases the socket for a while.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -64,7 +63,7 @@ class WriteSide:
         self._conversation, self._keep_alive = conversation, keep_alive
         self._timeout, self._crowding = timeout, crowding
         self._paused = False
-        self._writers: deque[Deferred[None]] = deque()
+        self._writers: list[Deferred[None]] = []
         self._body_turns: dict[int, Deferred[None]] = {}
         self._leased: SocketFrames | None = None
         self._held_back = b""
@@ -174,7 +173,7 @@ class WriteSide:
     def _let_writers(self) -> None:
         """Let those write who wait for it, as long as the transport takes more."""
         while self._writers and self.takes_more:
-            self._writers.popleft().callback(None)
+            self._writers.pop(0).callback(None)
 
     # -- a thread that writes by itself --------------------------------------------------
 
@@ -215,7 +214,7 @@ class WriteSide:
         ask_when_sent(self._transport, self)
         self.pauseProducing()
         asked: Deferred[None] = Deferred(self._forget_writer)
-        self._writers.appendleft(asked)
+        self._writers.insert(0, asked)
         await asked
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, True)
