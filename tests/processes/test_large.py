@@ -36,6 +36,7 @@ def roomy(tmp_path: Path) -> Iterator[Path]:
         yield Path(path)
 
 
+@pytest.mark.slow
 def test_more_than_4_gib(place: Place, roomy: Path) -> None:
     with (place.folder / "large").open("wb") as file:
         for position, mark in MARKS.items():

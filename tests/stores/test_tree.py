@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -40,9 +42,24 @@ def test_of_a_folder_on_disk(tmp_path: Path) -> None:
     assert entries[b"b/up"] == "link"
 
 
-def test_a_tree_deeper_than_there_are_descriptors_or_frames(tmp_path: Path) -> None:
+@pytest.fixture
+def few_descriptors_and_frames() -> Iterator[int]:
+    """As many as there may be of either; a walk takes time by the square of its depth."""
+    few, frames = 400, sys.getrecursionlimit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    sys.setrecursionlimit(few)
+    yield few
+    sys.setrecursionlimit(frames)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_tree_deeper_than_there_are_descriptors_or_frames(
+    tmp_path: Path, few_descriptors_and_frames: int
+) -> None:
+    depth = few_descriptors_and_frames + 100
     here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(2000):
+    for _ in range(depth):
         os.mkdir("d", dir_fd=here)
         below = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)
@@ -50,7 +67,7 @@ def test_a_tree_deeper_than_there_are_descriptors_or_frames(tmp_path: Path) -> N
     os.close(here)
     store = LocalStore(tmp_path)
     try:
-        assert paths(entries_below(store, b""))[-1] == b"/".join([b"d"] * 2000)
+        assert paths(entries_below(store, b""))[-1] == b"/".join([b"d"] * depth)
     finally:
         store.remove(b"d", True)  # which is more than pytest can remove by itself
 

@@ -299,7 +299,7 @@ async def test_results_that_are_taken_late(
 ) -> None:
     """What else is wanted of the connection is done meanwhile, and then all the rest."""
     source, target = served.ends(direction, tmp_path / "here")
-    files = {f"{number:05}": b"%07d" % number * 30 for number in range(4 * MOST_RESULTS)}
+    files = {f"{number:05}": b"%07d" % number * 30 for number in range(3 * MOST_RESULTS)}
     grow(source, files)
     deliveries = served.begin(direction, tmp_path / "here")
     first = await anext(deliveries)
