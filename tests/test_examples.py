@@ -22,7 +22,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
 from twisted_ft import FileTransferFactory, LocalStore, MemoryStore, Runtime, connect
-from twisted_ft.errors import Unreachable
+from twisted_ft.errors import Forbidden, Unreachable
 from twisted_ft.testing import MemoryNetwork
 
 ROOT = Path(__file__).parent.parent
@@ -172,6 +172,22 @@ def test_the_page_on_embedding(tmp_path: Path, capsys: pytest.CaptureFixture[str
     there = network.run(names["fetch_if_there"](client, "reports/may.pdf", tmp_path))
     assert there.status == "skipped"
     assert network.run(names["fetch_if_there"](client, "nothing", tmp_path)) is None
+
+
+def test_the_page_on_sessions_and_events(tmp_path: Path) -> None:
+    names = names_of("embedding.md")
+    (tmp_path / "ann").mkdir()
+    network, here = MemoryNetwork(), MemoryStore({b"a": b"hello"})
+    users = {"client.example": "ann"}
+    factory = names["serve_users"](tmp_path, users, runtime=network.runtime)
+    network.run(network.client(factory).send(here, "a", "b"))
+    assert (tmp_path / "ann" / "b").read_bytes() == b"hello"
+    stranger = names["serve_users"](tmp_path, {}, runtime=network.runtime)
+    with pytest.raises(Forbidden, match="nobody knows this machine"):
+        network.client(stranger)
+    counting, arrived = names["count_uploads"](tmp_path, runtime=network.runtime)
+    network.run(network.client(counting).send(here, "a", "ann/c"))
+    assert arrived == [(b"ann/c", 5)]
 
 
 @pytest_twisted.ensureDeferred

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.kit.programs import Server, ft, wait_until
+from tests.kit.programs import Server, ft
 from twisted_ft.wire.frames import MAGIC, MESSAGE, header
 
 HELLO = ["hello", [1], "a test", [], [1 << 20, 64, 30]]
@@ -136,10 +136,11 @@ def _greeted(port: int) -> socket.socket:
     return connection
 
 
-def test_more_connections_than_are_taken(tmp_path: Path) -> None:
+def test_who_is_idle_makes_room(tmp_path: Path) -> None:
     with Server(tmp_path, "--max-connections", "2") as server:
         first, second = _greeted(server.port), _greeted(server.port)
         with first, second:
-            assert "as many connections as it takes (2)" in ft("ls", server.url()).sentence
-            second.close()
-            wait_until(lambda: ft("ls", server.url()).status == 0)
+            ft("ls", server.url()).ok()
+            assert b"needs the place" in _all_of(first)
+            ft("ls", server.url()).ok()
+            server.wait_for("sent away: the server needs the place of this connection")
