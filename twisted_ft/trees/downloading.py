@@ -44,7 +44,7 @@ class Download:
     ) -> None:
         self._connection, self._path, self._place = connection, path, place
         self._options, self._deliveries = options, deliveries
-        self._store = LocalStore(place, durable=connection.durable)
+        self._store = LocalStore(place, durable=connection.durable, makes_root=True)
         self._settling = Settling(self._settle)
         room = connection.protocol.conversation.limits.message
         self._send_options = options.send_options(says_ends=True).within(room)

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.stores import PlainLocalStore
+from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.conformance.samples import (
     TIME,
+    described,
     file_described,
     folder_described,
     unpacked,
@@ -20,6 +23,7 @@ from twisted_ft.stores.conformance.samples import (
 )
 from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.wire.messages import Item, Link, Settled
 
 pytestmark = pytest.mark.skipif(
@@ -331,3 +335,108 @@ def test_a_folders_group_is_that_of_what_comes_into_it(place: Path) -> None:
     assert {each.stat().st_gid for each in place.rglob("*") if each.name != "inner"} == {12345}
     assert stat.S_IMODE((place / "new").stat().st_mode) == 0o2750
     assert (place / "new").stat().st_mtime_ns == TIME
+
+
+# -- whose folders they are ------------------------------------------------------------------
+
+
+def settled_in(place: Path, name: bytes, overwrite: bool, *parts: tuple[bytes, list[Item]]) -> str:
+    """What becomes of a Settled without permissions, for ``name`` in the root, after ``parts``."""
+    one = unpacker(place, overwrite)
+    return unpacked(one, *parts, (b"", [Settled(name, TIME, 0o000)]))[-1]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_the_root_is_nobodys(place: Path, overwrite: bool) -> None:
+    """Not even where it was empty, or was said to be made."""
+    before = place.stat()
+    root: list[Item] = [folder_described(b"")]
+    assert settled_in(place, b"", overwrite) == "held"
+    assert settled_in(place, b"", overwrite, (b"", root)) == "held"
+    (place / "folder" / "inner").unlink()
+    (place / "folder").rmdir()
+    empty = place.stat()
+    assert settled_in(place, b"", overwrite, (b"", root)) == "held"
+    after = place.stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, empty.st_mtime_ns)
+    (place / "folder").mkdir()
+
+
+@pytest.mark.parametrize("way", ["in the root", "as a tree's root"])
+def test_a_folder_that_was_there_is_settled_only_where_files_may_be_replaced(
+    place: Path, way: str
+) -> None:
+    before = (place / "folder").stat()
+    item = Settled(b"folder" if way == "in the root" else b"", TIME, 0o700)
+    above = b"" if item.name else b"folder"
+    assert unpacked(unpacker(place, False), (above, [item])) == ["held"]
+    there: list[Item] = [folder_described(b"folder"), folder_described(b"empty")]
+    (place / "empty").mkdir()
+    ends: list[Item] = [item, Settled(b"empty", TIME, 0o700)]
+    parts: list[tuple[bytes, list[Item]]] = [(b"", there), (above, ends[:1]), (b"", ends[1:])]
+    assert unpacked(unpacker(place, False), *parts)[2:] == ["held", "held"]
+    assert (place / "folder").stat().st_mode == before.st_mode
+    assert (place / "folder").stat().st_mtime_ns == before.st_mtime_ns
+    assert unpacked(unpacker(place, True), (above, [item])) == ["done"]
+    assert (place / "folder").stat().st_mtime_ns == TIME
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_stays_its_owners(place: Path, overwrite: bool) -> None:
+    """Whatever is said: who has the folder can go into it, and change it."""
+    new = folder_described(b"new")
+    assert settled_in(place, b"new", overwrite, (b"", [new]), (b"new", files(b"a"))) == "done"
+    assert stat.S_IMODE((place / "new").stat().st_mode) == 0o700
+    assert (place / "new").stat().st_mtime_ns == TIME
+
+
+def test_a_folder_that_another_one_made_meanwhile_is_not_settled(
+    place: Path, meanwhile: Meanwhile
+) -> None:
+    """Where files may not be replaced."""
+    one = unpacker(place, False, durable=True)
+
+    def another() -> None:
+        (place / "new").mkdir(mode=0o750)
+        (place / "new" / "theirs").write_text("theirs")
+
+    meanwhile.do(another)
+    assert unpacked(one, *into(b"new", files(b"a"))) == ["done", "done"]
+    assert unpacked(one, (b"", [Settled(b"new", TIME, 0o777)])) == ["held"]
+    assert stat.S_IMODE((place / "new").stat().st_mode) == 0o750
+
+
+# -- a root that has vanished ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("makes_root", [True, False])
+def test_only_whoever_says_so_makes_the_root(tmp_path: Path, makes_root: bool) -> None:
+    """A server's is gone if its disk is, and what came would go to another one."""
+    place = tmp_path / "mount" / "served"
+    store = LocalStore(place, makes_root=makes_root)
+    end: list[Item] = [Settled(b"", TIME, 0o750)]
+    outcomes = unpacked(store.unpacker(True, True), *into(b"", files(b"a")), (b"", end))
+    if makes_root:
+        assert outcomes == ["done"] * 3
+        assert stat.S_IMODE(place.stat().st_mode) == 0o750
+    else:
+        assert outcomes == ["storage"] * 3
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_makes_a_root_that_has_vanished(tmp_path: Path) -> None:
+    """The sentence says what has happened, and what to do; not where the folder was."""
+    store = LocalStore(tmp_path / "served", makes_root=True)
+    plain = unpacker_of(PlainLocalStore(tmp_path / "served"), True, False)
+    calls: list[Callable[[], object]] = [
+        lambda: store.sink(described(b"new", b"1"), True),
+        lambda: store.make_folder(b"new"),
+        lambda: list(store.entries(b"")),
+        lambda: store.rename(b"a", b"b", True),
+        lambda: store.remove(b"a", True),
+    ]
+    for call in calls:
+        with pytest.raises(StorageFailed, match=r"^served: the folder .* is gone; .* mounted"):
+            call()
+    assert unpacked(plain, *into(b"", files(b"a"))) == ["storage"] * 2
+    assert list(tmp_path.iterdir()) == []

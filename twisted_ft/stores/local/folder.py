@@ -62,6 +62,11 @@ class Folder:
             return cls(name, None)
         except OSError as error:
             shortly = escaped(os.path.basename(name) or name)
+            if isinstance(error, FileNotFoundError):
+                raise StorageFailed(
+                    f"{shortly}: the folder that everything is in is gone; "
+                    "see that its disk is mounted, and try again"
+                ) from error
             raise StorageFailed(
                 f"{shortly}: the store's own folder can't be opened: {error.strerror}"
             ) from error

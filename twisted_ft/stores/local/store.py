@@ -117,11 +117,15 @@ class LocalStore:
 
     :param root: the folder; it is looked at on each call, not here
     :param durable: False: nothing that is received is ever synced
+    :param makes_root: whether a tree that is received may make the folder.  What is served should
+        be there: where it is missing, its disk mostly is
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str], *, durable: bool = True, makes_root: bool = False
+    ) -> None:
         self.root = os.fspath(root)
-        self._durable = durable
+        self._durable, self._makes_root = durable, makes_root
         self._digests = Digests()
 
     def __repr__(self) -> str:
@@ -233,7 +237,8 @@ class LocalStore:
         if not HAS_DIR_FD:
             return PiecewiseUnpacker(self, overwrite, durable, alike)
         durable = durable and self._durable
-        return LocalUnpacker(self.root, self._chain(), self.source, overwrite, durable, alike)
+        new_root = self.root if self._makes_root else None
+        return LocalUnpacker(new_root, self._chain(), self.source, overwrite, durable, alike)
 
     def _chain(self) -> OpenFolders:
         return OpenFolders(lambda: Folder.root(self.root), lambda path: _checked(components(path)))

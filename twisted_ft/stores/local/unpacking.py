@@ -55,6 +55,11 @@ _MOST_OPEN = 256
 """Folders that are held open at once."""
 _MOST_NEW = 1 << 14
 """New folders that are remembered as such."""
+_MOST_MADE = 1 << 17
+"""Folders that are remembered as this unpacker's own: some 10 MB.  Where files may not be replaced,
+those that it made before them don't get their time."""
+_OWNER = 0o700
+"""The permissions without which a folder's owner couldn't go into it, nor change it."""
 _DONE = Outcome.DONE
 
 
@@ -62,7 +67,7 @@ _DONE = Outcome.DONE
 class LocalUnpacker:
     """See IUnpacker.
 
-    :param root: the store's folder, which is made where it is missing
+    :param new_root: the store's folder, where it may be made if it is missing
     :param folders: opens a folder by its path
     :param source: opens a file by its path, to compare it by its digest
     :param alike: see ITreeStore
@@ -70,20 +75,22 @@ class LocalUnpacker:
 
     def __init__(
         self,
-        root: str,
+        new_root: str | None,
         folders: OpenFolders,
         source: Callable[[bytes], ISource],
         overwrite: bool,
         durable: bool,
         alike: Alike | None = None,
     ) -> None:
-        self._root, self._folders, self._source = root, folders, source
+        self._new_root, self._folders, self._source = new_root, folders, source
         self._overwrite, self._durable = overwrite, durable
         self._alike = alike
         self._sums_left = 0
         self._stagings: OrderedDict[bytes, StagingFolder] = OrderedDict()
         self._new: OrderedDict[bytes, None] = OrderedDict()
         """folders that this unpacker has made, or found empty"""
+        self._made: OrderedDict[int, None] = OrderedDict()
+        """folders that this unpacker has made, by the hash of their paths, which can be long"""
         self._hidden: list[HiddenFolder] = []
         self._changed: set[bytes] = set()
         """folders in which names have changed that aren't durable yet"""
@@ -210,11 +217,11 @@ class LocalUnpacker:
                     "make that first"
                 ) from None
             return self._make(staging, name)
-        if os.path.isdir(self._root):
-            return self._held(self._staging(folder).folder, folder)
-        os.makedirs(self._root, exist_ok=True)
-        self._note_new(folder)
-        return Outcome.DONE
+        if self._new_root is not None and not os.path.isdir(self._new_root):
+            os.makedirs(self._new_root, exist_ok=True)
+            self._note_made(folder)
+            return Outcome.DONE
+        return self._held(self._staging(folder).folder, folder)
 
     def _make(self, staging: StagingFolder, name: bytes) -> Outcome:
         """Have a folder."""
@@ -231,7 +238,7 @@ class LocalUnpacker:
             staging.folder.make_folder(name)
         if not staging.hidden:
             self._changed.add(staging.path)
-        self._note_new(path)
+        self._note_made(path)
         return Outcome.DONE
 
     def _open_new(self, staging: StagingFolder, name: bytes, path: bytes) -> None:
@@ -269,6 +276,17 @@ class LocalUnpacker:
         self._note_new(path)
         return Outcome.EMPTY
 
+    def _note_made(self, path: bytes) -> None:
+        self._made[hash(path)] = None
+        if len(self._made) > _MOST_MADE:
+            self._made.popitem(last=False)
+        self._note_new(path)
+
+    def _forget(self, path: bytes) -> None:
+        """A folder is another one's, or none has come of it."""
+        self._made.pop(hash(path), None)
+        self._new.pop(path, None)
+
     def _note_new(self, path: bytes) -> None:
         self._new[path] = None
         if len(self._new) > _MOST_NEW:
@@ -295,10 +313,16 @@ class LocalUnpacker:
                 self._fail(position, error)
 
     def _settle_one(self, folder: bytes, item: Settled) -> bool:
-        mode, here = item.mode & 0o777, self._staging(folder).folder
+        mode, here = item.mode & 0o777 | _OWNER, self._staging(folder).folder
+        if not self._may_settle(join(folder, item.name)):
+            return False
         if not item.name:
             return here.settle(mode, item.mtime)
         return here.settle_below(item.name, mode, item.mtime)
+
+    def _may_settle(self, path: bytes) -> bool:
+        """Whether a folder is ours: the root is its owner's, and others where none is replaced."""
+        return hash(path) in self._made or bool(path and self._overwrite)
 
     # -- files ---------------------------------------------------------------------------
 
@@ -410,7 +434,7 @@ class LocalUnpacker:
                 cause = error if isinstance(error, OSError) else NotADirectoryError(ENOTDIR, "")
                 for name, position in staging.staged:
                     lost(name, position, cause)
-            self._new.pop(staging.path, None)
+            self._forget(staging.path)
             self._changed.add(b"/".join(above))
             self._stagings.pop(staging.path).close()
         new.discard()
@@ -423,7 +447,7 @@ class LocalUnpacker:
             for staging in new.stagings:
                 for name, position in staging.staged:
                     self._lost(staging.path, name, position, error)
-                self._new.pop(staging.path, None)
+                self._forget(staging.path)
                 self._stagings.pop(staging.path).close()
             new.discard()
 
