@@ -16,9 +16,7 @@ from contextlib import suppress
 from itertools import islice
 from operator import attrgetter
 
-from twisted_ft.errors import (
-    StorageFailed,
-)
+from twisted_ft.errors import Forbidden, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.terminal import escaped
 
@@ -32,6 +30,8 @@ _READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
+RECORD_LIMIT = 4096
+"""Bytes of a small file that are read, at most."""
 _CLOSED = -1
 _STATE = attrgetter("st_mode", "st_size", "st_mtime_ns")
 _SETS_LINKS = os.supports_follow_symlinks
@@ -121,11 +121,65 @@ class Folder:
         _check_plain(self.stat(name))
         return self._open_plain(name, os.O_RDONLY)
 
-    def open_partial(self, name: bytes) -> int:
-        """A descriptor to read and append to ``name``, made if missing, for this user alone."""
-        with suppress(FileNotFoundError):
-            _check_plain(self.stat(name))
-        return self._open_plain(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)[0]
+    def open_partial(self, name: bytes) -> int | None:
+        """A descriptor to read and append to ``name``, made if missing, for this user alone.
+
+        :returns: None, where it was something else, or somebody else's, and that is gone now
+        :raises Forbidden: it can't be removed
+        """
+        try:
+            status = self.stat(name)
+            if stat.S_ISREG(status.st_mode) and self.is_ours(status):
+                fd, status = self._open_plain(name, os.O_RDWR | os.O_APPEND)
+                if self.is_ours(status):
+                    return fd
+                os.close(fd)  # another file by now
+                return None
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                return self._open_plain(name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)[0]
+            return None
+        self.clear(name)
+        return None
+
+    def is_ours(self, status: os.stat_result) -> bool:
+        """Whether something that was put into it is this user's alone, by owner and names."""
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            return False
+        if not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
+            return True
+        return status.st_uid == self.new_owner()
+
+    def new_owner(self) -> int:
+        """Whose a new file in it is: not this user's where a file system doesn't tell them apart.
+
+        Such are FAT, and NFS for root (root_squash, exports(5)).
+        """
+        name = b".ft-%b.part" % os.urandom(16).hex().encode()
+        fd, status = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.close(fd)
+        self.remove(name)
+        return status.st_uid
+
+    def clear(self, name: bytes) -> None:
+        """Remove whatever stands in the way of a file of this user's own.
+
+        :raises Forbidden: it is another user's, and can't be removed
+        """
+        try:
+            if not self.has_folder(name):
+                self.remove(name)
+            elif not self.remove_folder(name):
+                raise OSError(errno.EPERM, "not empty")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            raise Forbidden(
+                f"{escaped(name)}: what is in the way here belongs to another user, and can't be "
+                "removed; ask them to remove it"
+            ) from error
 
     def _open_plain(self, name: bytes, flags: int) -> tuple[int, os.stat_result]:
         fd = os.open(self._at(name), flags | _NOFOLLOW | _FLAGS, 0o600, dir_fd=self._fd)
@@ -187,17 +241,17 @@ class Folder:
         return [_STATE(stat(name, dir_fd=fd, follow_symlinks=False)) for name in names]
 
     def read_record(self, name: bytes) -> bytes:
-        """The content of a small file; nothing where there is none that can be read."""
+        """The content of a small file of this user's; nothing where none can be read."""
         try:
-            fd, _ = self.open_file(name)
+            fd, status = self.open_file(name)
         except OSError:
             return b""
         with open(fd, "rb") as file:
-            return file.read(4096)
+            return file.read(RECORD_LIMIT) if self.is_ours(status) else b""
 
     def write_record(self, name: bytes, content: bytes) -> None:
         """Make ``content`` the content of a small file, which is made anew."""
-        self.remove(name)
+        self.clear(name)
         fd, _ = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(fd, "wb") as file:
             file.write(content)
@@ -231,7 +285,7 @@ class Folder:
         try:
             return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
         except FileExistsError:
-            self.remove(name)
+            self.clear(name)
             return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
 
     def make_link(self, name: bytes, target: bytes, mtime: int) -> None:

@@ -7,6 +7,9 @@ Beside the file that is to be ``NAME`` stand, until it is published,
 
 DIGEST is that of NAME, so that a name of any length has room for it.  Who holds the lock on
 the ``.part`` (flock(2)) is the only one to touch either; a process that dies lets go of it.
+
+Both are this user's own.  What somebody else has put in their place, by owner, as a link, or as a
+second name of another file, is removed, and never read, written to or published.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from blake3 import blake3
 from zope.interface import implementer
 
-from twisted_ft.errors import Busy, IsADirectory, NotAFile
+from twisted_ft.errors import Busy, FileTransferError, IsADirectory, NotAFile, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
@@ -29,6 +33,9 @@ from twisted_ft.wire.messages import Attributes
 
 _PIECE = 1 << 22
 """Bytes in one piece of what was kept: enough to be worth a trip to another thread."""
+_TRIES = 1000
+"""How often a partial file is opened anew because somebody else was faster; many, as each of those
+may be a transfer that has begun."""
 _OWNER = 0o600
 """The permissions without which a partial file couldn't be carried on."""
 
@@ -62,36 +69,36 @@ class PartialFile:
         try:
             self.offset = self._kept_size()
         except BaseException:
-            self.keep()
+            with suppress(FileTransferError):
+                self.keep()
             raise
 
     def _open_locked(self) -> int:
-        while True:
+        for _ in range(_TRIES):
             fd = self._folder.open_partial(self._part)
+            if fd is None:
+                continue
             try:
-                if self._lock(fd):
+                if not system.lock(fd):
+                    os.close(fd)
+                    break
+                if self._is_part(fd):
                     return fd
             except BaseException:
                 os.close(fd)
                 raise
             os.close(fd)
+        raise Busy(
+            f"{escaped(self._file.path)}: another transfer to this name is under way; "
+            "try again when it has ended"
+        )
 
-    def _lock(self, fd: int) -> bool:
-        """Lock the partial file; False where ``fd`` isn't it, and it is to be opened again."""
-        if not system.lock(fd):
-            raise Busy(
-                f"{escaped(self._file.path)}: another transfer to this name is under way; "
-                "try again when it has ended"
-            )
-        status = os.fstat(fd)
+    def _is_part(self, fd: int) -> bool:
+        """Whether ``fd`` is still what has the partial file's name."""
         try:
-            current = os.path.samestat(status, self._folder.stat(self._part))
+            return os.path.samestat(os.fstat(fd), self._folder.stat(self._part))
         except FileNotFoundError:
-            current = False
-        if current and status.st_nlink > 1:  # published, but killed before it lost this name
-            self._folder.remove(self._part)
             return False
-        return current
 
     def _kept_size(self) -> int:
         """How much of this very state of the file is here; what is of another is dropped."""
@@ -125,6 +132,11 @@ class PartialFile:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
         with os_errors_named(self._file.path):
             try:
+                if not self._is_part(self._fd):
+                    raise StorageFailed(
+                        f"{escaped(self._file.path)}: what had arrived of it was removed by "
+                        "another program; try again"
+                    )
                 self._complete()
                 standing = replaceable(self._folder, self._name, self._file.path)
                 if standing is not None and not self._overwrite:
@@ -175,7 +187,8 @@ class PartialFile:
         if self._fd >= 0:
             with os_errors_named(self._file.path):
                 try:
-                    self._folder.remove(self._record)
+                    with suppress(PermissionError):  # somebody else's
+                        self._folder.remove(self._record)
                     if not system.MOVES_OPEN_FILES:
                         self._close_file()
                     self._folder.remove(self._part)
@@ -202,7 +215,7 @@ def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
     try:
         fd, _ = folder.open_file(name)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):  # put there by others
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EACCES):  # put there by others
             raise
         folder.remove(name)
         return

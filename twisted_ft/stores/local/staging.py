@@ -59,7 +59,7 @@ class StagingFolder:
     def link(self, item: Link, position: int) -> None:
         """Make a link."""
         name = item.name if self.hidden else self._next_part()
-        self.folder.remove(name)
+        self.folder.clear(name)
         self.folder.make_link(name, item.target, item.mtime)
         self.staged.append((item.name, position))
 
@@ -151,7 +151,8 @@ class HiddenFolder:
         self.folder = above.below([self._beside])
         self.stagings: list[StagingFolder] = []
         """it, and the folders in it"""
-        if not self.folder.lock() or not above.has(self._beside, self.folder):
+        is_ours = self.folder.lock() and above.is_ours(self.folder.status())
+        if not is_ours or not above.has(self._beside, self.folder):
             self.folder.close()
             raise FileExistsError(self._beside)
 
