@@ -80,15 +80,33 @@ def check_link_target(path: bytes, target: bytes) -> None:
 
     :raises BadName: it leads out, or may
     """
-    names = target.split(b"/")
-    rising = next((place for place, name in enumerate(names) if name != b".."), len(names))
-    if rising > path.count(b"/") or b".." in names[rising:] or not target or b"\0" in target:
+    if _leads_out(path, target):
         raise BadName(
             f"{escaped(path)}: this link to {escaped(target)} would lead out of the folder, "
             "or may; it isn't made"
         )
     if target.startswith(b"/"):
         raise BadName(f"{escaped(path)}: this link to {escaped(target)} is absolute; it isn't made")
+
+
+def check_link_move(path: bytes, new: bytes, target: bytes) -> None:
+    """Whether a symbolic link that stays below the root at ``path`` does so at ``new``, too.
+
+    One that leads out already was put there by the owner of the folder, and may go anywhere.
+
+    :raises BadName: it wouldn't
+    """
+    if _leads_out(new, target) and not _leads_out(path, target):
+        raise BadName(
+            f"{escaped(path)}: this link to {escaped(target)} would lead out of the folder from "
+            f"{escaped(new)}; nothing was moved"
+        )
+
+
+def _leads_out(path: bytes, target: bytes) -> bool:
+    names = target.split(b"/")
+    rising = next((place for place, name in enumerate(names) if name != b".."), len(names))
+    return rising > path.count(b"/") or b".." in names[rising:] or not target or b"\0" in target
 
 
 def check_for_windows(names: list[bytes]) -> None:

@@ -221,6 +221,20 @@ class Folder:
             for each in found:
                 yield encode(each.name), each.is_file(follow_symlinks=False)
 
+    def folder_names(self) -> Iterator[bytes]:
+        """The names of the folders in it, in no order."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            for each in found:
+                if each.is_dir(follow_symlinks=False) and not _is_junction(each):
+                    yield os.fsencode(each.name)
+
+    def links(self) -> Iterator[bytes]:
+        """The names of the links in it, in no order."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            for each in found:
+                if each.is_symlink() or _is_junction(each):
+                    yield os.fsencode(each.name)
+
     def survey(self, most: int) -> tuple[list[bytes], list[bytes]] | None:
         """The names of the plain files in it, and of all else; None, where over ``most`` are."""
         with os.scandir(os.fsdecode(self._place) if self._fd is None else self._fd) as found:
@@ -396,6 +410,10 @@ class Folder:
         status = self.stat(name)
         return stat.S_ISDIR(status.st_mode) and not _is_link(status)
 
+    def is_link(self, name: bytes) -> bool:
+        """Whether ``name``, which must be there, is a link."""
+        return _is_link(self.stat(name))
+
     def has(self, name: bytes, folder: Folder) -> bool:
         """Whether ``name`` in it is this very folder."""
         try:
@@ -458,6 +476,10 @@ class Folder:
 def _encoded(names: list[str]) -> list[bytes]:
     """Names as bytes, all in one call; a name holds no NUL."""
     return os.fsencode("\0".join(names)).split(b"\0") if names else []
+
+
+def _is_junction(entry: os.DirEntry[str] | os.DirEntry[bytes]) -> bool:
+    return os.name == "nt" and _is_link(entry.stat(follow_symlinks=False))
 
 
 def _is_link(status: os.stat_result) -> bool:

@@ -27,6 +27,7 @@ from twisted_ft.stores.interfaces import (
 )
 from twisted_ft.stores.local.digests import Digests
 from twisted_ft.stores.local.folder import HAS_DIR_FD, Folder
+from twisted_ft.stores.local.moved_links import check_moved_links
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
 from twisted_ft.stores.local.partial import PartialFile, replaceable
@@ -194,7 +195,7 @@ class LocalStore:
             folder.sync()
 
     def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
-        """See IStore; a link is renamed itself."""
+        """See IStore; a link is renamed itself, where it wouldn't lead out of the folder then."""
         *folders, name = _checked(changeable_components(path))
         *new_folders, new_name = _checked(changeable_components(new))
         with os_errors_named(path), self._folder(folders) as here:
@@ -204,6 +205,7 @@ class LocalStore:
             if is_folder and new.startswith(path + b"/"):
                 raise BadName(f"{escaped(path)}: a folder can't go into itself")
             with os_errors_named(new), self._folder(new_folders) as there:
+                check_moved_links(here, name, path, new)
                 try:
                     if is_folder:
                         here.rename_new(name, new_name, there)
