@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from operator import attrgetter
@@ -228,7 +228,7 @@ class Folder:
                 if each.is_dir(follow_symlinks=False) and not _is_junction(each):
                     yield os.fsencode(each.name)
 
-    def links(self) -> Iterator[bytes]:
+    def links(self) -> Generator[bytes]:
         """The names of the links in it, in no order."""
         with os.scandir(self._place if self._fd is None else self._fd) as found:
             for each in found:

@@ -24,6 +24,7 @@ def check_moved_links(here: Folder, name: bytes, path: bytes, new: bytes) -> Non
         return
     with here.below([name]) as top, closing(folders_below(top)) as folders:
         for within, folder in folders:
-            for link in folder.links():
-                below = join(within, link)
-                check_link_move(join(path, below), join(new, below), folder.read_link(link))
+            with closing(folder.links()) as links:
+                for link in links:
+                    below = join(within, link)
+                    check_link_move(join(path, below), join(new, below), folder.read_link(link))
