@@ -20,7 +20,8 @@ from twisted_ft.errors import (
     Unchanged,
 )
 from twisted_ft.stores.interfaces import Buffer, ISink, ISource, IStore
-from twisted_ft.stores.names import changeable_components, components, file_components
+from twisted_ft.stores.names import PATH_MAX, changeable_components, components, file_components
+from twisted_ft.stores.refusals import unsayable
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes, Entry
 
@@ -191,7 +192,8 @@ class MemoryStore:
                 for each in (*self.files, *self._made)
                 if each.startswith(before)
             }
-            return iter([self._entry(before + name) for name in sorted(below)])
+            said = [before + name for name in sorted(below) if len(before + name) <= PATH_MAX]
+            return _then_unsaid([self._entry(each) for each in said], path, len(below) - len(said))
 
     def make_folder(self, path: bytes) -> None:
         """See IStore."""
@@ -317,6 +319,12 @@ class MemoryStore:
                 raise NotADirectory(f"{escaped(path)}: a part of this path is no folder")
             if not self._is_folder(path):
                 raise NotFound(f"{escaped(path)}: there is no such file or folder")
+
+
+def _then_unsaid(entries: list[Entry], path: bytes, unsaid: int) -> Iterator[Entry]:
+    yield from entries
+    if unsaid:
+        raise unsayable(path, unsaid)
 
 
 def _renamed(path: bytes, old: bytes, new: bytes) -> bytes:

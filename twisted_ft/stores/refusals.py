@@ -21,6 +21,7 @@ from twisted_ft.errors import (
     SourceChanged,
     StorageFailed,
 )
+from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import escaped
 
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
@@ -69,4 +70,13 @@ def already_exists(path: bytes) -> AlreadyExists:
     """The failure where a file may not be replaced."""
     return AlreadyExists(
         f"{escaped(path)}: there is a file of this name, and it may not be replaced"
+    )
+
+
+def unsayable(path: bytes, count: int) -> BadName:
+    """The failure where ``count`` names in a folder make a path too long."""
+    names = "1 name" if count == 1 else f"{count} names"
+    return BadName(
+        f"{escaped(path[:40])}...: {names} in it too long for a path to be said, which has at most "
+        f"{PATH_MAX} bytes; move the folder up, or give it shorter names"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
+from twisted_ft.errors import BadName, FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.wire.messages import Entry
 
@@ -13,8 +13,9 @@ def entries_below(store: IStore, path: bytes) -> Iterator[Entry]:
     """What is in a folder and in all below it; for a file, the file.  Blocks.
 
     A folder's entries come together, sorted by name, and after them those of the folders among
-    them, one after another.  Links aren't followed.  Of a folder below that can't be read there
-    is an entry more, of kind ``unreadable``; what is gone before it is looked at is passed over.
+    them, one after another.  Links aren't followed.  Of a folder below that can't be read, or not
+    to its end, there is an entry more, of kind ``unreadable``, after its own; what is gone before
+    it is looked at is passed over.
     What waits is only names of folders.
 
     :raises FileTransferError: as ``IStore.entries``, for ``path`` itself
@@ -22,14 +23,15 @@ def entries_below(store: IStore, path: bytes) -> Iterator[Entry]:
     pending = [path]
     while pending:
         here = pending.pop()
-        folders = []
+        folders, begun = [], False
         try:
             for entry in store.entries(here):
+                begun = True
                 yield entry
                 if entry.kind == "directory":
                     folders.append(entry.path)
         except FileTransferError as error:
-            if here == path:
+            if here == path and not (begun and isinstance(error, BadName)):
                 raise
             if not isinstance(error, (NotFound, NotADirectory)):
                 yield Entry(here, "unreadable", 0, 0, 0)

@@ -46,6 +46,7 @@ from twisted_ft.stores.conformance.samples import (
 from twisted_ft.stores.conformance.sinks import SinkConformance
 from twisted_ft.stores.conformance.trees import TreeConformance
 from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.stores.tree import entries_below
 from twisted_ft.wire.messages import Entry
 
 
@@ -229,6 +230,33 @@ class StoreConformance(SinkConformance, ChangeConformance, TreeConformance):
         assert names_in(store, b"folder") == [b"folder/inner"]
         sink.keep()
         assert names_in(store, b"folder") == [b"folder/inner"]
+
+    def test_what_cant_be_named_is_told(self, store: IStore) -> None:
+        """Names for which a path has no room: after all others, and for the folder in a tree."""
+        tops = []
+        for name, depth in ((b"a" * 100, 30), (b"b" * 100, 20)):
+            path = name
+            store.make_folder(path)
+            for _ in range(depth - 1):
+                path += b"/" + name
+                store.make_folder(path)
+            tops.append(path)
+        store.make_folder(tops[0] + b"/z")
+        deepest = b"/".join([tops[0], *[b"b" * 100] * 10])
+        self.add_file(store, b"/".join([b"b" * 100] * 10) + b"/a", b"1")
+        store.rename(b"b" * 100, tops[0] + b"/" + b"b" * 100, False)
+        listing = iter(store.entries(deepest))
+        try:
+            assert next(listing).path == deepest + b"/a"
+        except BadName:
+            pytest.skip("nothing can be reached here that is so deep")
+        with pytest.raises(BadName, match="too long") as caught:
+            next(listing)
+        assert "1 name" in caught.value.text
+        entries = list(entries_below(store, b""))
+        found = [entry.path for entry in entries if entry.kind == "unreadable"]
+        assert found == [deepest]
+        assert {deepest + b"/a", tops[0] + b"/z"} <= {entry.path for entry in entries}
 
     def test_failures_are_told_in_a_sentence(self, store: IStore) -> None:
         """With the name, escaped, and a code that the other side knows."""

@@ -27,6 +27,7 @@ from twisted_ft.stores.interfaces import (
 )
 from twisted_ft.stores.local.digests import Digests
 from twisted_ft.stores.local.folder import HAS_DIR_FD, Folder
+from twisted_ft.stores.local.joined import apart, joined
 from twisted_ft.stores.local.moved_links import check_moved_links
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
@@ -42,7 +43,7 @@ from twisted_ft.stores.names import (
     file_components,
 )
 from twisted_ft.stores.piecewise import PiecewiseUnpacker
-from twisted_ft.stores.refusals import already_exists, os_errors_named
+from twisted_ft.stores.refusals import already_exists, os_errors_named, unsayable
 from twisted_ft.stores.system import kind_of, mtime_of
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes, Entry
@@ -164,7 +165,7 @@ class LocalStore:
             raise already_exists(file.path)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
-        """See IStore; a name for which a path has no room left isn't named."""
+        """See IStore; what is still to be said is held as names only, and as one."""
         names = _checked(components(path))
         with os_errors_named(path):
             if names:
@@ -174,15 +175,21 @@ class LocalStore:
                     yield _entry(path, status)
                     return
             with self._folder(names) as folder:
-                for name in folder.names():
+                unsaid = 0
+                for name in apart(joined(folder.names())):
                     below = path + b"/" + name if path else name
-                    if PARTIAL.fullmatch(name) or len(below) > PATH_MAX:
+                    if PARTIAL.fullmatch(name):
+                        continue
+                    if len(below) > PATH_MAX:
+                        unsaid += 1
                         continue
                     try:
                         status = folder.stat(name)
                     except FileNotFoundError:  # removed since
                         continue
                     yield _entry(below, status)
+            if unsaid:
+                raise unsayable(path, unsaid)
 
     def make_folder(self, path: bytes) -> None:
         """See IStore; its permissions are those that the process gives."""
