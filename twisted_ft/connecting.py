@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet import error as network
@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
+from twisted_ft.client_connection import ClientConnection
 from twisted_ft.errors import TimedOut, Unreachable, Untrusted
 from twisted_ft.stores.refusals import os_errors_named
 from twisted_ft.terminal import escaped
@@ -37,6 +38,7 @@ def connect(
     tls_ca: str | None = None,
     limit_rate: float | None = None,
     durable: bool = True,
+    waits_when_busy: Sequence[float] = (),
 ) -> Deferred[Client]:
     """Connect to a server, and greet it.
 
@@ -48,6 +50,8 @@ def connect(
     :param tls_ca: a PEM file of certificates to trust, in place of the system's
     :param limit_rate: bytes a second, for all transfers of the connection together
     :param durable: whether a file is synced, here and on the server, before it is called done
+    :param waits_when_busy: seconds to wait, one after another, before asking again for a file that
+        is Busy: a server may still be at what a client was sending that is dead by now
     :raises FileTransferError: through the Deferred: Unreachable, Untrusted, TimedOut, ...
     :raises ValueError: ``where`` is a string and no URL
     """
@@ -56,14 +60,21 @@ def connect(
     if reactor is None and (runtime is None or isinstance(location, Location)):
         reactor = installed_reactor()
     runtime = runtime or Runtime.of(reactor)
-    client = Client(runtime, timeout=timeout, limit_rate=limit_rate, durable=durable)
+    connection = ClientConnection(
+        runtime,
+        timeout=timeout,
+        limit_rate=limit_rate,
+        durable=durable,
+        waits_when_busy=waits_when_busy,
+    )
 
     async def go() -> Client:
         endpoint = location
         if isinstance(endpoint, Location):
             endpoint = await _endpoint(endpoint, reactor, runtime, tls_ca, timeout)
-        await connected(endpoint, client.build_protocol, name)
-        return await client.ready
+        await connected(endpoint, connection.build_protocol, name)
+        await connection.ready
+        return Client(connection)
 
     def timed_out(_result: object, _seconds: float) -> Client:
         raise TimedOut(f"{name}: no connection, and no greeting, within {timeout} seconds")

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from tests.kit.insides import connection_of
 from twisted_ft import Entry, FileTransferFactory, IStore, LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, StorageFailed
 from twisted_ft.stores.tree import entries_below
@@ -120,7 +121,7 @@ def test_over_a_connection() -> None:
     with pytest.raises(NotFound):
         network.run(walked("nowhere"))
     assert network.run(walked("")) == ORDER
-    assert client.protocol.conversation.idle
+    assert connection_of(client).protocol.conversation.idle
 
 
 def test_more_walks_than_the_server_takes_at_once() -> None:

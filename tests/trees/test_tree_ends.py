@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import ensureDeferred
 
+from tests.kit.insides import connection_of
 from tests.kit.planting import (
     BOTH_WAYS,
     LARGE,
@@ -42,8 +43,9 @@ async def rest_of(deliveries: Deliveries, seen: list[Delivery]) -> None:
 def check_goes_on(two: Two) -> None:
     """The connection has nothing under way, and room for as much as ever."""
     two.network.advance(1)
-    assert two.client.protocol.conversation.idle
-    assert two.client.places.tokens == two.client.protocol.conversation.peer_limits.exchanges
+    connection = connection_of(two.client)
+    assert connection.protocol.conversation.idle
+    assert connection.places.tokens == connection.protocol.conversation.peer_limits.exchanges
     assert two.network.run(two.client.list()) is not None
 
 

@@ -47,8 +47,8 @@ class Command:
                 tls_ca=self.options.tls_ca,
                 limit_rate=self.options.limit_rate,
                 durable=self.options.durable,
+                waits_when_busy=_WAITS_WHEN_BUSY,
             )
-            client.waits_when_busy = _WAITS_WHEN_BUSY
         return client
 
     async def close(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from twisted_ft.client_connection import ClientConnection
 from twisted_ft.errors import Forbidden, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Entry
 
@@ -40,7 +40,7 @@ def _some(entries: Iterator[Entry]) -> list[Entry]:
 
 
 async def remote_entries(
-    connection: TreeConnection, root: bytes, may_be_missing: bool
+    connection: ClientConnection, root: bytes, may_be_missing: bool
 ) -> AsyncIterator[tuple[bytes, Entry]]:
     """The entries of a tree on the server, as ``local_entries``.
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
+from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import error_for
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
-from twisted_ft.transfer.bodies.tracker import Progress
+from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
 from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.trees.comparing import (
     Comparison,
@@ -22,7 +23,6 @@ from twisted_ft.trees.comparing import (
     no_entries,
     remote_entries,
 )
-from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.deliveries import Deliveries, failed
 from twisted_ft.trees.finishing import finish
 from twisted_ft.trees.options import TreeOptions
@@ -36,7 +36,7 @@ class Download:
 
     def __init__(
         self,
-        connection: TreeConnection,
+        connection: ClientConnection,
         path: bytes,
         place: str,
         options: TreeOptions,
@@ -125,8 +125,11 @@ class Download:
         """Get a large file by itself."""
         path = join(self._path, large.path)
 
+        async def fetch(tracker: TransferTracker) -> Delivery:
+            return await self._connection.fetch(path, self._store, large.path, tracker)
+
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._connection.fetch(path, self._store, large.path, progress)
+            return self._connection.call(fetch, progress)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -151,7 +154,7 @@ class Download:
 
 
 def download(
-    connection: TreeConnection, path: bytes, place: str, wanted: TreeOptions | None
+    connection: ClientConnection, path: bytes, place: str, wanted: TreeOptions | None
 ) -> Deliveries:
     """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
     options = wanted or TreeOptions()

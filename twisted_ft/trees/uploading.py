@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
+from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
-from twisted_ft.transfer.bodies.tracker import Progress
+from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
 from twisted_ft.transfer.exchanges.tree_plan import FolderEnd
 from twisted_ft.transfer.exchanges.tree_sending import TreeSending
 from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
-from twisted_ft.trees.connection import TreeConnection
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.finishing import finish
 from twisted_ft.trees.options import TreeOptions
@@ -29,7 +29,7 @@ class Upload:
 
     def __init__(
         self,
-        connection: TreeConnection,
+        connection: ClientConnection,
         place: str,
         path: bytes,
         options: TreeOptions,
@@ -95,8 +95,11 @@ class Upload:
         """Put a large file by itself."""
         target = join(self._path, large.path)
 
+        async def send(tracker: TransferTracker) -> Delivery:
+            return await self._connection.send(self._store, large.path, target, tracker)
+
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._connection.send(self._store, large.path, target, progress)
+            return self._connection.call(send, progress)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -111,7 +114,7 @@ class Upload:
 
 
 def upload(
-    connection: TreeConnection, place: str, path: bytes, wanted: TreeOptions | None
+    connection: ClientConnection, place: str, path: bytes, wanted: TreeOptions | None
 ) -> Deliveries:
     """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
     options = wanted or TreeOptions()
@@ -122,7 +125,8 @@ def upload(
         return await compare(ours, remote_entries(connection, root, True), options)
 
     async def remove(path: bytes) -> None:
-        await connection.remove(join(root, path), True)
+        target = join(root, path)
+        await connection.call(lambda tracker: connection.remove(target, True, tracker))
 
     async def work(deliveries: Deliveries) -> None:
         if not options.dry_run:

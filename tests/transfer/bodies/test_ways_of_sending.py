@@ -20,6 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint, serverFromString
 from twisted.internet.task import deferLater
 
+from tests.kit.insides import connection_of
 from twisted_ft import Client, Delivery, FileTransferFactory, LocalStore, connect
 from twisted_ft.errors import Busy, FileTransferError, NoSpace, SourceChanged
 from twisted_ft.stores.local.partial import PartialFile
@@ -226,7 +227,7 @@ async def test_a_connection_that_ends_amid_a_frame_is_carried_on(
     served: Served, tmp_path: Path
 ) -> None:
     client = await served.client(limit_rate=3 * len(CONTENT))
-    cut = _when(len(CONTENT) // 4, client.protocol.transport.abortConnection)
+    cut = _when(len(CONTENT) // 4, connection_of(client).protocol.transport.abortConnection)
     await _fails(client.get("file", tmp_path / "got", progress=cut), FileTransferError)
     again = await served.client()
     delivery = await again.get("file", tmp_path / "got")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import deferLater
 
+from tests.kit.insides import connection_of
 from tests.kit.staging import FILE, WatchedStore, failure_of
 from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork, MemoryTransport
@@ -152,7 +153,7 @@ def test_a_walk_is_held_back_by_who_takes_its_entries() -> None:
             await walk.__anext__()
 
     network.run(first_of_many(), seconds=2)
-    assert client.protocol.conversation.idle
+    assert connection_of(client).protocol.conversation.idle
     assert len(network.run(client.list("d"))) == 5000
 
 

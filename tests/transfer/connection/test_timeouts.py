@@ -377,4 +377,8 @@ def test_a_timeout_is_a_whole_number_of_seconds(timeout: object) -> None:
     with pytest.raises(ValueError, match="timeout"):
         FileTransferFactory(MemoryStore(), timeout=timeout)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="timeout"):
-        Client(network.runtime, timeout=timeout)  # type: ignore[arg-type]
+        connect(
+            network.scripted_server()[0],
+            runtime=network.runtime,
+            timeout=timeout,  # type: ignore[arg-type]
+        )

@@ -11,6 +11,7 @@ from OpenSSL import SSL
 from twisted.internet import ssl
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from tests.kit.insides import connection_of
 from tests.kit.staging import Certificates, TLSEndpoint
 from twisted_ft import Client, FileTransferFactory, MemoryStore, connect
 from twisted_ft.errors import FileTransferError
@@ -102,7 +103,7 @@ def test_what_is_said_at_the_greeting_is_not_held_back() -> None:
     written: list[int] = []
 
     def begin(client: Client) -> Client:
-        socket = client.protocol.transport.transport
+        socket = connection_of(client).protocol.transport.transport
         written.append(socket.written)
         listings.append(client.list())
         written.append(socket.written)

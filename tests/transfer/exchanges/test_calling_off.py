@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from tests.kit.insides import connection_of
 from tests.kit.staging import code_of, content_of, failure_of
 from twisted_ft import Client, Delivery, FileTransferFactory, MemoryStore
 from twisted_ft.errors import ConnectionFailed
@@ -38,7 +39,7 @@ class Pair:
     def check_goes_on(self) -> None:
         """Nothing is left open, and the same can be done again."""
         self.network.settle()
-        assert self.client.protocol.conversation.idle
+        assert connection_of(self.client).protocol.conversation.idle
         assert not self.target.receiving
         assert not self.client.closed
         again = self.network.run(self.call())

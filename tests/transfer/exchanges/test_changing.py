@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogEvent, capturedLogs
 
+from tests.kit.insides import connection_of
 from tests.kit.staging import WatchedStore, code_of, content_of, failure_of, watched
 from twisted_ft import Client, FileTransferFactory, MemoryStore, connect
 from twisted_ft.errors import (
@@ -213,7 +214,7 @@ def test_cancelled_at_every_moment(name: str) -> None:
         call.cancel()
         assert [type(each) for each in outcome] == [CancelledError]
         network.settle()
-        assert client.protocol.conversation.idle
+        assert connection_of(client).protocol.conversation.idle
         assert not client.closed
         assert paths(network, client) != [b"a", b"folder"]
         steps += 1
@@ -241,7 +242,7 @@ def test_a_change_that_was_cancelled_keeps_its_place_until_its_answer() -> None:
 def test_a_connection_that_is_lost(name: str) -> None:
     network, client = serve(store())
     outcome = failure_of(CALLS[name](client))
-    client.protocol.transport.abortConnection()
+    connection_of(client).protocol.transport.abortConnection()
     network.settle()
     assert [isinstance(each, ConnectionFailed) for each in outcome] == [True]
     assert [code_of(each) for each in outcome] == ["connection"]

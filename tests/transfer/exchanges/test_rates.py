@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.kit.staging import failure_of
-from twisted_ft import Client, FileTransferFactory, MemoryStore
+from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.testing import MemoryNetwork
 
 
@@ -76,5 +76,6 @@ def test_a_transfer_that_is_slow_on_purpose_can_be_cancelled(direction: str) -> 
 
 @pytest.mark.parametrize("rate", [0, -1])
 def test_a_rate_is_more_than_nothing(rate: float) -> None:
+    network = MemoryNetwork()
     with pytest.raises(ValueError, match="rate"):
-        Client(MemoryNetwork().runtime, limit_rate=rate)
+        connect(network.scripted_server()[0], runtime=network.runtime, limit_rate=rate)

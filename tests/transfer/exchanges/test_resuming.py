@@ -19,6 +19,7 @@ from twisted_ft import (
     IStore,
     LocalStore,
     MemoryStore,
+    connect,
 )
 from twisted_ft.errors import Busy, ConnectionFailed
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
@@ -178,8 +179,10 @@ def test_a_file_that_is_busy_is_asked_for_again() -> None:
     """A server may still be at what a client was sending that is dead by now."""
     network = MemoryNetwork()
     target = MemoryStore()
-    client = network.client(FileTransferFactory(target, writable=True, runtime=network.runtime))
-    client.waits_when_busy = (1, 2)
+    factory = FileTransferFactory(target, writable=True, runtime=network.runtime)
+    client = network.run(
+        connect(network.endpoint(factory), runtime=network.runtime, waits_when_busy=(1, 2))
+    )
     held = target.sink(Attributes(b"a", 5, 0, 0o644, b"v1"), True)
     again = client.send(MemoryStore({b"a": b"hello"}), "a", "a")
     network.advance(1.5)

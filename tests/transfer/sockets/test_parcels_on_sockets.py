@@ -12,6 +12,7 @@ import pytest_twisted
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from tests.kit.insides import connection_of
 from tests.kit.planting import (
     BOTH_WAYS,
     LARGE,
@@ -233,7 +234,7 @@ async def test_a_connection_that_ends_meanwhile_is_carried_on(
 ) -> None:
     source, target = served.ends(direction, tmp_path / "here")
     grow(source, SMALL)
-    ends = [served.connection, served.client.protocol]
+    ends = [served.connection, connection_of(served.client).protocol]
     sender = ends[0] if direction == "get" else ends[1]
     receive = SocketMessages.receive
 

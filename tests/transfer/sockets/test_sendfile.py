@@ -15,6 +15,7 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import blockingCallFromThread
 
+from tests.kit.insides import connection_of
 from tests.kit.serving import CONTENT, Ends, Served, fails, no_descriptor, reactor
 from twisted_ft import LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
@@ -277,7 +278,7 @@ async def test_a_reader_that_stops_holds_no_thread(
 
     def stop(moved: Any) -> None:
         if moved.sent and not stopped.called:
-            slow.protocol.reading.pause()
+            connection_of(slow).protocol.reading.pause()
             stopped.callback(None)
 
     waiting = slow.get("large", tmp_path / "large", progress=stop)
@@ -286,7 +287,7 @@ async def test_a_reader_that_stops_holds_no_thread(
     assert (tmp_path / "got").read_bytes() == CONTENT
     assert not waiting.called
     assert sum(copied) > len(CONTENT)
-    slow.protocol.reading.resume()
+    connection_of(slow).protocol.reading.resume()
     await waiting
     await slow.close()
     assert (tmp_path / "large").stat().st_size == 4 * LARGE
@@ -332,7 +333,7 @@ async def test_who_waits_to_write_a_parcel_lets_the_thread_go_on_and_a_message_d
     monkeypatch.setattr(turn, "_LULL", 60_000)
     monkeypatch.setattr(turn, "_TURN", 600)
     (tmp_path / "local").write_bytes(CONTENT)
-    protocol = served.client.protocol
+    protocol = connection_of(served.client).protocol
     waiting: list[Deferred[None]] = []
     listing: list[Deferred[Any]] = []
     turns: list[SocketFrames] = []
@@ -422,7 +423,10 @@ async def test_a_connection_that_ends_amid_a_body_is_carried_on(
 ) -> None:
     with monkeypatch.context() as patched:
         _amid(
-            patched, lambda: reactor.callFromThread(getattr(served.client.protocol.transport, end))
+            patched,
+            lambda: reactor.callFromThread(
+                getattr(connection_of(served.client).protocol.transport, end)
+            ),
         )
         await fails(served.client.get("file", tmp_path / "got"), FileTransferError)
     await served.is_got(tmp_path / "got")

@@ -1,0 +1,252 @@
+"""A client's one connection to a server: what is under way on it, and what the server may begin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.python.failure import Failure
+
+from twisted_ft.delivery import Delivery
+from twisted_ft.errors import Busy, Corrupt, FileTransferError, Unchanged, Unsupported
+from twisted_ft.stores.interfaces import IStore
+from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
+from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.connection.timeouts import limits
+from twisted_ft.transfer.exchanges.changing import AskingForChange
+from twisted_ft.transfer.exchanges.listing import Asking
+from twisted_ft.transfer.exchanges.receiving import Receiving
+from twisted_ft.transfer.exchanges.sending import Sending
+from twisted_ft.transfer.failures import as_error
+from twisted_ft.transfer.rate import RateLimit
+from twisted_ft.transfer.runtime import Runtime
+from twisted_ft.version import AGENT
+from twisted_ft.walk import Walk
+from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
+from twisted_ft.wire.messages import Abort, Change, Entry, Get, Opening, Parcel, Refuse, Remove
+
+if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
+    from twisted_ft.transfer.exchanges.tree_plan import SendOptions
+    from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
+
+T = TypeVar("T")
+Work = Coroutine[Deferred[Any], Any, T]
+
+
+class ClientConnection:
+    """What is asked of a server goes over this, and waits here until the server has room for it.
+
+    :param runtime: clock and threads
+    :param timeout: seconds that the server, when it is its turn, may say nothing
+    :param limit_rate: bytes a second, for all transfers together
+    :param durable: whether a file is synced, here and on the server, before it is called done
+    :param waits_when_busy: seconds to wait, one after another, before asking again for a file that
+        is Busy
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        timeout: int = 30,
+        limit_rate: float | None = None,
+        durable: bool = True,
+        waits_when_busy: Sequence[float] = (),
+    ) -> None:
+        self.runtime = runtime
+        self.durable = durable
+        self.ready: Deferred[None] = Deferred()
+        """fires when both sides have greeted"""
+        self.limit = RateLimit(limit_rate) if limit_rate is not None else None
+        self.places = DeferredSemaphore(1)
+        """the exchanges that the server keeps at once"""
+        self.closed = False
+        """whether it is over"""
+        self._limits = limits(timeout)
+        self._waits_when_busy = waits_when_busy
+        self._protocol: FileTransferProtocol | None = None
+        self._trees: dict[int, TreeReceiving] = {}
+        """what takes the parcels of each tree that was asked for"""
+        self._closing: list[Deferred[None]] = []
+
+    def build_protocol(self) -> FileTransferProtocol:
+        """The one protocol of this connection, for a transport."""
+        features = () if self.durable else (NO_SYNC,)
+        conversation = Conversation(Side.CLIENT, AGENT, self._limits, features)
+        self._protocol = FileTransferProtocol(Side.CLIENT, conversation, self, self.runtime)
+        return self._protocol
+
+    @property
+    def protocol(self) -> FileTransferProtocol:
+        """What is on the transport."""
+        assert self._protocol is not None, "the client has not been connected"
+        return self._protocol
+
+    def close(self) -> Deferred[None]:
+        """End it; fires when it is over."""
+        closed: Deferred[None] = Deferred()
+        if self.closed:
+            closed.callback(None)
+        else:
+            self._closing.append(closed)
+            self.protocol.close()
+        return closed
+
+    # -- what is asked of the server -------------------------------------------------------
+
+    def call(
+        self, work: Callable[[TransferTracker], Work[T]], progress: Progress | None = None
+    ) -> Deferred[T]:
+        """The outcome of ``work``; the other side is told when it is cancelled, in a moment."""
+        tracker = TransferTracker(progress, self.limit)
+
+        def cancel(outcome: Deferred[T]) -> None:
+            outcome.errback(CancelledError())
+            tracker.cancel()
+
+        outcome: Deferred[T] = Deferred(cancel)
+
+        def ended(result: T | Failure) -> None:
+            if not outcome.called:
+                outcome.callback(result)
+
+        Deferred.fromCoroutine(work(tracker)).addBoth(ended)
+        return outcome
+
+    async def fetch(
+        self, path: bytes, store: IStore, name: bytes, tracker: TransferTracker
+    ) -> Delivery:
+        """Download a file into a store, as ``name``."""
+
+        async def attempt() -> TransferProgress:
+            tracker.check()
+            return await Receiving(self.protocol, tracker=tracker).get(path, store, name)
+
+        return await self._deliver(name, tracker, attempt)
+
+    async def send(
+        self, store: IStore, name: bytes, path: bytes, tracker: TransferTracker
+    ) -> Delivery:
+        """Upload a file out of a store, where it is ``name``."""
+
+        async def attempt() -> TransferProgress:
+            try:
+                source = await self.runtime.in_thread(store.source, name)
+            except Exception:
+                raise as_error(Failure()) from None
+            return await Sending(self.protocol, tracker=tracker).send(source, path)
+
+        return await self._deliver(path, tracker, attempt)
+
+    async def entries(self, path: bytes, tracker: TransferTracker) -> list[Entry]:
+        """The entries of a folder, sorted by name; for a file, the file."""
+        async with self.places:
+            tracker.check()
+            asking = Asking(self.protocol, path, deep=False)
+            tracker.stop = asking.fail
+            entries = []
+            while (entry := await asking.next_entry()) is not None:
+                entries.append(entry)
+            return entries
+
+    def walk(self, path: bytes, deep: bool = True) -> Walk:
+        """The entries of a folder, or ``deep``: of all folders below it, too."""
+        return Walk(self.protocol, self.places, path, deep)
+
+    async def change(self, change: Callable[[int], Change], tracker: TransferTracker) -> int:
+        """Have a change made, whose message is made with the number of its exchange."""
+        async with self.places:
+            tracker.check()
+            asking = AskingForChange(self.protocol)
+            tracker.stop = asking.fail
+            return await asking.ask(change)
+
+    async def remove(self, path: bytes, deep: bool, tracker: TransferTracker) -> int:
+        """Remove what is at ``path``; how many files, folders and links that were."""
+        return await self.change(lambda number: Remove(number, path, deep), tracker)
+
+    async def fetch_tree(
+        self, path: bytes, send_options: SendOptions, receiving: TreeReceiving
+    ) -> None:
+        """Have ``receiving`` take the parcels of a folder, to the last.
+
+        :raises FileTransferError: the failure that the server names, or that ended it here
+        """
+        from twisted_ft.transfer.exchanges.tree_receiving import AskingFetch
+
+        async with self.places:
+            asking = AskingFetch(self.protocol)
+            self._trees[asking.number] = receiving
+            try:
+                await asking.ask(path, send_options)
+            finally:
+                del self._trees[asking.number]
+                receiving.no_more()
+
+    # -- how a file goes -------------------------------------------------------------------
+
+    async def _attempt(self, attempt: Callable[[], Work[T]]) -> T:
+        """Begin an exchange when the server has room for it."""
+        async with self.places:
+            return await attempt()
+
+    async def _attempt_when_free(self, attempt: Callable[[], Work[T]]) -> T:
+        """As ``_attempt``; again after a while, where another transfer to the name is under way."""
+        for seconds in self._waits_when_busy:
+            try:
+                return await self._attempt(attempt)
+            except Busy:
+                await self.runtime.sleep(seconds)
+        return await self._attempt(attempt)
+
+    async def _deliver(
+        self, path: bytes, tracker: TransferTracker, attempt: Callable[[], Work[TransferProgress]]
+    ) -> Delivery:
+        """One file; again from its beginning, where what an earlier run had left was damaged."""
+        began = self.runtime.now()
+        status = "done"
+        try:
+            try:
+                moved = await self._attempt_when_free(attempt)
+            except Corrupt:
+                if not tracker.resumed:
+                    raise
+                moved = await self._attempt(attempt)
+        except Unchanged:
+            status, moved = "skipped", tracker.known
+        return Delivery(
+            path=os.fsdecode(path),
+            size=moved.file.size,
+            sent=moved.sent,
+            resumed_from=moved.resumed_from,
+            blake3=moved.blake3.hex() or None,
+            seconds=self.runtime.now() - began,
+            status=status,
+        )
+
+    # -- Policy ----------------------------------------------------------------------------
+
+    async def greeted(self, protocol: FileTransferProtocol) -> None:
+        """See Policy."""
+        self.places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
+        self.ready.callback(None)
+
+    def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
+        """See Policy: a client takes what it has asked for, and serves nothing."""
+        if isinstance(message, Parcel) and message.fetch in self._trees:
+            self._trees[message.fetch].take(message)
+            return
+        answer = Abort if isinstance(message, Get) else Refuse
+        text = "this client asks for files, and serves none"
+        protocol.say(answer(message.exchange, Unsupported.code, text))
+
+    def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
+        """See Policy."""
+        self.closed = True
+        if not self.ready.called:
+            self.ready.errback(error)
+        waiting, self._closing = self._closing, []
+        for each in waiting:
+            each.callback(None)
