@@ -39,7 +39,9 @@ def fetching(tmp_path: Path) -> Fetching:
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_bad_names(fetching: Fetching, name: bytes) -> None:
+def test_bad_names(tmp_path: Path, name: bytes) -> None:
+    fetching = Fetching(tmp_path / "t", links=True)
+    fetching.parcel(ROOT)
     items = (whole(name), folder(name), described(name), Link(name, 0, b"a"),
              described(name, LARGE), Settled(name, 0, 0o700))  # fmt: skip
     assert fetching.codes(*items[:-1], whole(b"good")) == ["bad-name"] * 5
@@ -57,7 +59,9 @@ def test_bad_names(fetching: Fetching, name: bytes) -> None:
 @pytest.mark.parametrize(
     "path", [b"..", b"../t", b"/etc", b"a/../..", b".", b"sub//x", b"sub/", b"x\0", b"sub/../sub"]
 )
-def test_bad_folders(fetching: Fetching, path: bytes) -> None:
+def test_bad_folders(tmp_path: Path, path: bytes) -> None:
+    fetching = Fetching(tmp_path / "t", links=True)
+    fetching.parcel(ROOT)
     fetching.parcel(folder(b"sub"))
     before = (fetching.place.stat().st_mode, fetching.place.parent.stat().st_mode)
     codes = fetching.codes(Part(path, (whole(b"evil"), folder(b"evil2"), Link(b"l", 0, b"a"))))

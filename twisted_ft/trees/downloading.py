@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -15,6 +15,7 @@ from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions
 from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.trees.comparing import (
     Comparison,
@@ -28,7 +29,17 @@ from twisted_ft.trees.finishing import finish
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
-from twisted_ft.wire.messages import Failing, Item, Outcome, Parcel, Part, Settled, Summed
+from twisted_ft.wire.messages import (
+    Described,
+    Failing,
+    Item,
+    Link,
+    Outcome,
+    Parcel,
+    Part,
+    Settled,
+    Summed,
+)
 
 
 class Download:
@@ -55,9 +66,9 @@ class Download:
             self._settling,
             connection.runtime.now,
             options.leaves_out,
+            "it came in a way that nobody has asked for",
         )
-        self._passed_over = frozenset((Settled,) if self._send_options.sums else (Settled, Summed))
-        """what isn't unpacked when it comes: sums, only where something else was asked for"""
+        self._passed_over = frozenset(_passed_over(self._send_options))
         self._alike: dict[bytes, States] = {}
         """folders of which all files proved to be here, until that is told"""
         self._receiving = TreeReceiving(
@@ -86,13 +97,18 @@ class Download:
         if chosen is not None:
             if part.folder and not self._options.takes_all_of(part.folder, True):
                 return [False] * len(part.items)
-            return [
-                type(item) not in self._passed_over and chosen(part.folder, item)
-                for item in part.items
-            ]
-        if not self._passed_over.isdisjoint(map(type, part.items)):
-            return [type(item) not in self._passed_over for item in part.items]
+            return [self._is_taken(item) and chosen(part.folder, item) for item in part.items]
+        kinds = {*map(type, part.items)}
+        if Described in kinds or not self._passed_over.isdisjoint(kinds):
+            return [self._is_taken(item) for item in part.items]
         return None
+
+    def _is_taken(self, item: Item) -> bool:
+        """Whether an item came as it was asked for: a digest that wasn't would have us read a file
+        of our own, and say whether it is the one that the server knows."""
+        if type(item) is Described:
+            return not item.blake3 or self._send_options.packing.digests
+        return type(item) not in self._passed_over
 
     async def _unpacked(self, parcel: Parcel, outcomes: bytes, failures: Sequence[Failing]) -> None:
         if self._is_new is None:
@@ -151,6 +167,15 @@ class Download:
 
         item: Item = end
         self._receiving.unpack_too(Part(above, (item,)), told)
+
+
+def _passed_over(wanted: SendOptions) -> Iterator[type[Item]]:
+    """What isn't unpacked when it comes."""
+    yield Settled
+    if not wanted.sums:
+        yield Summed
+    if not wanted.packing.links:
+        yield Link
 
 
 def download(

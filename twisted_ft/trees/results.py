@@ -50,6 +50,7 @@ class Results:
     :param small: bytes in a file that comes in a parcel, at most
     :param now: the time, in seconds
     :param leaves_out: whether something that was declined isn't even to be named
+    :param declined: why else a file was declined
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class Results:
         settling: Settling,
         now: Callable[[], float],
         leaves_out: Callable[[bytes, Item], bool] = lambda _folder, _item: False,
+        declined: str = "the other side hasn't taken it",
     ) -> None:
         self._place, self._small = place, small
         self._tally, self._settling, self._now = tally, settling, now
-        self._leaves_out = leaves_out
+        self._leaves_out, self._why_declined = leaves_out, declined
         self._last = now()
         self._awaited: set[bytes] = set()
         """small files that are wanted and haven't come"""
@@ -217,10 +219,10 @@ class Results:
                 self._settling.end_folder(folder, item.name)
             if reason is not None:
                 results.append(failed(path, 0, error_for(reason.code, reason.text)))
-        elif isinstance(item, Described) and item.kind == "file":
-            self._file(folder, item, outcome, reason, path, results, large)
         elif outcome == Outcome.DECLINED and self._leaves_out(folder, item):
             return
+        elif isinstance(item, Described) and item.kind == "file":
+            self._file(folder, item, outcome, reason, path, results, large)
         elif reason is not None:
             self._arrived(folder, item)
             self._tally.ended(int(isinstance(item, Whole)), _size(item))
@@ -230,8 +232,7 @@ class Results:
             if outcome == _HELD:
                 results.append(Delivery(path, len(item.content), 0, 0, None, 0.0, "skipped"))
             else:
-                text = f"{escaped(join(folder, item.name))}: the other side hasn't taken it"
-                results.append(failed(path, len(item.content), Unsupported(text)))
+                results.append(self._declined(folder, item, path))
         elif isinstance(item, Unsendable):
             self._arrived(folder, item)
             results.append(failed(path, 0, error_for(item.code, item.text)))
@@ -262,6 +263,15 @@ class Results:
                 large.append(Large(folder, item))
             else:
                 self._awaited.add(name)
+        elif outcome == Outcome.DECLINED:
+            self._tally.known(name, item.size)
+            self._tally.ended(1, item.size)
+            results.append(self._declined(folder, item, path))
+
+    def _declined(self, folder: bytes, item: Item, path: str) -> Delivery:
+        """The result for a file that is wanted, but not so."""
+        text = f"{escaped(join(folder, item.name))}: {self._why_declined}"
+        return failed(path, _size(item), Unsupported(text))
 
     def _link(
         self,
@@ -274,9 +284,10 @@ class Results:
         if outcome in (_DONE, _HELD):
             status = "done" if outcome == _DONE else "skipped"
             results.append(Delivery(path, 0, 0, 0, None, 0.0, status))
-        elif isinstance(item, Described):
+        else:
             name = escaped(join(folder, item.name))
-            what = "a symbolic link" if item.kind == "link" else "neither a file nor a folder"
+            is_link = isinstance(item, Link) or item.kind == "link"
+            what = "a symbolic link" if is_link else "neither a file nor a folder"
             results.append(failed(path, 0, NotAFile(f"{name}: {what}"), "left out"))
 
 
