@@ -46,7 +46,9 @@ def compared(
     source: Iterable[Entry], destination: Iterable[Entry], options: TreeOptions | None = None
 ) -> Comparison:
     """Nothing in it waits, so any loop will do."""
-    return asyncio.run(compare(each(source), each(destination), options or TreeOptions()))
+    return asyncio.run(
+        compare(each(source), each(destination), options or TreeOptions(dry_run=True))
+    )
 
 
 def test_what_differs() -> None:
@@ -76,7 +78,7 @@ def test_a_file_where_a_folder_is() -> None:
 
 def test_a_tree_that_is_not_there() -> None:
     tree: Tree = {b"a": 1, b"d": None, b"d/x": 2}
-    options = TreeOptions()
+    options = TreeOptions(dry_run=True)
     assert asyncio.run(compare(each(ordered(tree)), no_entries(), options)).lacking == [
         (b"a", 1),
         (b"d/x", 2),
@@ -159,7 +161,7 @@ def test_what_is_removed_and_sent_makes_them_equal(
     ours: Tree, theirs: Tree, include: list[str], exclude: list[str]
 ) -> None:
     """But for what the options leave alone."""
-    options = TreeOptions(include=include, exclude=exclude)
+    options = TreeOptions(include=include, exclude=exclude, dry_run=True)
     found = compared(ordered(ours), ordered(theirs), options)
 
     def goes(path: bytes, tree: Tree) -> bool:

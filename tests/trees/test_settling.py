@@ -170,3 +170,19 @@ def test_in_whatever_order_things_arrive(
     assert sorted(seen.paths) == sorted(present - lost)
     for position, folder in enumerate(seen.paths):
         assert not any(each.startswith(folder + b"/") for each in seen.paths[position:])
+
+
+def test_nothing_is_kept_of_folders_that_nobody_has_spoken_of() -> None:
+    """A server could name them without end."""
+    seen = Seen()
+    for number in range(100):
+        path = b"%d" % number
+        seen.settling.begin(path, 3)
+        seen.settling.begin_folder(path, b"in")
+        seen.settling.drop_folder(path, b"in")
+        seen.settling.begin(path + b"/in", 2)
+        seen.settling.end(path + b"/in", 2)
+        seen.settling.end(path, 3)
+        seen.listed(path)
+    kept = {name: len(each) for name, each in vars(seen.settling).items() if name != "_ready"}
+    assert kept == {"_open": 1, "_counts": 0, "_ends": 0}

@@ -35,6 +35,7 @@ class TreeReport:
         self._counts: Counter[str] = Counter()
         self._size = self._sent = self._to_send = 0
         self._left_out: list[str] = []
+        """the first of them"""
         self._bar: Any = None
         if options.progress and not options.quiet and sys.stderr.isatty():
             from twisted_ft.cli.progress import TreeBar
@@ -65,7 +66,8 @@ class TreeReport:
         if delivery.status == "failed" and delivery.error is not None:
             self._complain(delivery.error)
         elif delivery.status == "left out":
-            self._left_out.append(escaped(delivery.path))
+            if len(self._left_out) < _NAMED:
+                self._left_out.append(escaped(delivery.path))
         elif not self._options.json and not self._options.quiet:
             print(f"{delivery.status}: {escaped(delivery.path)}")
         if delivery.status == "would send":
@@ -117,10 +119,11 @@ class TreeReport:
             text += f"; {self._counts['removed']:,} removed"
         if self._counts["failed"]:
             text += f"; {self._counts['failed']:,} failed"
-        if self._left_out:
-            text += f"; {len(self._left_out):,} left out (no files): "
-            text += ", ".join(self._left_out[:_NAMED])
-            text += ", ..." if len(self._left_out) > _NAMED else ""
+        left_out = self._counts["left out"]
+        if left_out:
+            text += f"; {left_out:,} left out (no files): "
+            text += ", ".join(self._left_out)
+            text += ", ..." if left_out > _NAMED else ""
         return text
 
     def _complain(self, error: FileTransferError) -> None:

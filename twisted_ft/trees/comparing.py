@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from twisted_ft.client_connection import ClientConnection
-from twisted_ft.errors import Forbidden, NotADirectory, NotFound
+from twisted_ft.errors import Forbidden, NotADirectory, NotFound, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
@@ -17,6 +17,10 @@ from twisted_ft.wire.messages import Entry
 
 _AT_ONCE = 256
 """Entries of a local tree that are read in one trip to a thread."""
+MOST_NAMED = 1 << 29
+"""Bytes of the paths in which two trees differ, at most, with ``_PATH_COST`` for each: some five
+million."""
+_PATH_COST = 64
 _Key = tuple[list[bytes], bytes]
 
 
@@ -65,9 +69,23 @@ class Comparison:
     """What two trees differ in, by their options' choice; paths are from the root."""
 
     lacking: list[tuple[bytes, int]] = field(default_factory=list)
-    """files that the destination lacks, or has with another size or time; and their bytes"""
+    """for a dry run: files that the destination lacks, or has with another size or time; and their
+    bytes"""
     extra: list[tuple[bytes, int]] = field(default_factory=list)
     """what only the destination has, and its bytes; a folder stands for all that is in it"""
+    room: int = MOST_NAMED
+    """bytes that are left for paths"""
+
+    def keep(self, path: bytes) -> None:
+        """One more path is kept.
+
+        :raises Unsupported: they are too many
+        """
+        self.room -= len(path) + _PATH_COST
+        if self.room < 0:
+            raise Unsupported(
+                "the two folders differ in too much to compare them; nothing is removed"
+            )
 
 
 async def compare(
@@ -92,8 +110,10 @@ async def compare(
         elif ours is None or _key(theirs[0]) < _key(ours[0]):
             path, entry = theirs
             if options.takes_all_of(path, entry.kind == "directory"):
+                found.keep(path)
                 extra[path] = entry
             else:
+                found.keep(path)
                 spared.update(_folders_above(path))
             theirs = await _next(destination)
         else:
@@ -106,7 +126,8 @@ async def compare(
 
 def _note_lacking(found: Comparison, entry: tuple[bytes, Entry], options: TreeOptions) -> None:
     path, it = entry
-    if it.kind == "file" and options.takes_all_of(path, False):
+    if options.dry_run and it.kind == "file" and options.takes_all_of(path, False):
+        found.keep(path)
         found.lacking.append((path, it.size))
 
 

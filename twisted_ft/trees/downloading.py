@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import error_for
+from twisted_ft.errors import ProtocolError, error_for
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
@@ -40,6 +40,9 @@ from twisted_ft.wire.messages import (
     Settled,
     Summed,
 )
+
+MOST_LATER = 1 << 20
+"""Large files that wait for the end of a Fetch, at most: a tebibyte, at the least."""
 
 
 class Download:
@@ -124,8 +127,12 @@ class Download:
         self._deliveries.add(*results)
         if self._connection.places.limit == 1:  # and that one is the Fetch's, up to its end
             self._later.extend(large)
-        else:
-            await self._fetch_all(large)
+            large = []
+        if self._results.too_many_awaited or len(self._later) > MOST_LATER:
+            error = ProtocolError("the server describes files without end, and sends none of them")
+            self._connection.protocol.end(error)
+            raise error
+        await self._fetch_all(large)
         await self._deliveries.room()
 
     def _tell_alike(self, folder: bytes) -> None:

@@ -28,6 +28,9 @@ from twisted_ft.wire.messages import (
     Whole,
 )
 
+MOST_AWAITED = 1 << 17
+"""Small files that are wanted and haven't come, at most.  A sender sends what is wanted before it
+describes more, and has 6 parcels of 1,024 items, and sums of 32,768 files, without an answer."""
 _DONE, _HELD, _WANTED, _FAILED = Outcome.DONE, Outcome.HELD, Outcome.WANTED, Outcome.FAILED
 
 
@@ -69,6 +72,11 @@ class Results:
         self._last = now()
         self._awaited: set[bytes] = set()
         """small files that are wanted and haven't come"""
+
+    @property
+    def too_many_awaited(self) -> bool:
+        """Whether the sender describes files without end, and sends none."""
+        return len(self._awaited) > MOST_AWAITED
 
     def said(self, parts: Sequence[Part]) -> None:
         """These are under way."""

@@ -49,6 +49,8 @@ class Settling:
     def end(self, folder: bytes, count: int = 1) -> None:
         """They are there, or never will be."""
         self._counts[folder] -= count
+        if self._counts[folder] <= 0:  # of one that nobody has spoken of, nothing is kept
+            del self._counts[folder]
         self._look_at(folder)
 
     def listed(self, above: bytes, end: Settled) -> None:
@@ -68,4 +70,6 @@ class Settling:
             if not folder:
                 return
             self._counts[above] -= 1
+            if self._counts[above] <= 0:
+                del self._counts[above]
             folder = above
