@@ -15,38 +15,35 @@ from twisted_ft.wire.messages import Entry
 _TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK}
 
 
-async def show(command: Command, place: Location, long: bool) -> int:
-    """Print the entries of ``place``; the exit status."""
-    try:
-        client = await command.client(place)
-        async for entry in client.walk(place.path, deep=False):
-            _print(command, entry, entry.path.rpartition(b"/")[2], long)
-    except FileTransferError as error:
-        command.report.failed(os.fsdecode(place.path), error)
-        return 1
-    return 0
+async def show(command: Command, place: Location, long: bool, deep: bool) -> int:
+    """Print the entries of ``place``, as they come; the exit status.
 
+    A folder of which the server can't list all is named, and what else there is goes on.
 
-async def show_tree(command: Command, place: Location, long: bool) -> int:
-    """Print the entries of ``place`` and of all folders below, as they come; the exit status.
-
-    A folder that the server can't list is named, and the others go on.
+    :param deep: those of all folders below, too
     """
     status = 0
     root = place.path.rstrip(b"/")
     try:
         client = await command.client(place)
-        async for entry in client.walk(place.path):
+        async for entry in client.walk(place.path, deep):
             if entry.kind == "unreadable":
-                text = f"{escaped(entry.path)}: the server can't list this folder"
-                command.report.failed(os.fsdecode(entry.path), Forbidden(text))
+                _complain_of(command, entry)
                 status = 1
             else:
-                _print(command, entry, _below(root, entry.path), long)
+                name = _below(root, entry.path) if deep else entry.path.rpartition(b"/")[2]
+                _print(command, entry, name, long)
     except FileTransferError as error:
         command.report.failed(os.fsdecode(place.path), error)
         return 1
     return status
+
+
+def _complain_of(command: Command, entry: Entry) -> None:
+    """Name a folder of which not all is listed."""
+    name = escaped(entry.path) or "the root"
+    text = f"{name}: the server can't list all of this folder"
+    command.report.failed(os.fsdecode(entry.path), Forbidden(text))
 
 
 def _below(root: bytes, path: bytes) -> bytes:

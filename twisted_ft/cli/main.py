@@ -226,11 +226,10 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
     """List a folder; or a file."""
     with loading([url]):
-        from twisted_ft.cli.listings import show, show_tree
+        from twisted_ft.cli.listings import show
         from twisted_ft.cli.run import run
 
-    listing = show_tree if deep else show
-    return run(_options(given), lambda command: listing(command, url, long))
+    return run(_options(given), lambda command: show(command, url, long, deep))
 
 
 @cli.command(name="mkdir")

@@ -1,0 +1,1 @@
+"""Tests of the ft command, in memory."""
