@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from twisted_ft.client_connection import ClientConnection
-from twisted_ft.errors import Forbidden, NotADirectory, NotFound, Unsupported
+from twisted_ft.errors import Forbidden, NotADirectory, NotFound, ProtocolError, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
@@ -49,14 +49,24 @@ async def remote_entries(
     """The entries of a tree on the server, as ``local_entries``.
 
     :param may_be_missing: where it isn't there, it has no entries; else that is a failure
+    :raises ProtocolError: what the server lists isn't in the folder, or isn't in order: nobody
+        knows what it has left out
     """
     walking = connection.walk(root)
-    before = len(root) + 1 if root else 0
+    above = root + b"/" if root else b""
+    last: _Key = ([], b"")
     try:
         async for entry in walking:
+            if entry.kind == "unreadable":
+                name = escaped(entry.path) or "the root"
+                raise Forbidden(f"{name}: not all of this folder can be listed: nothing is removed")
             if entry.path == root:
                 raise NotADirectory(f"{escaped(root)}: this is no folder; leave -r out")
-            yield entry.path[before:], entry
+            path = entry.path.removeprefix(above)
+            if not entry.path.startswith(above) or not last < _key(path):
+                raise ProtocolError(f"{escaped(entry.path)}: the server lists this out of place")
+            last = _key(path)
+            yield path, entry
     except NotFound:
         if not may_be_missing:
             raise
