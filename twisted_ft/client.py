@@ -103,20 +103,26 @@ class Client:
 
         return self._connection.call(send, progress)
 
-    def list(self, path: RemotePath = "") -> Deferred[builtins.list[Entry]]:
-        """What is in a folder, sorted by name; for a file, the file."""
+    def list(self, path: RemotePath = "", partial: bool = False) -> Deferred[builtins.list[Entry]]:
+        """What is in a folder, sorted by name; for a file, the file.
+
+        :param partial: instead, what the server keeps there of transfers that were cut off: of kind
+            ``partial``, with the path that the file will have, its bytes so far, and when it grew
+        :raises Unsupported: through the Deferred: the server can't list that
+        """
 
         async def entries(tracker: TransferTracker) -> builtins.list[Entry]:
-            return await self._connection.entries(_folder(path), tracker)
+            return await self._connection.entries(_folder(path), partial, tracker)
 
         return self._connection.call(entries)
 
-    def walk(self, path: RemotePath = "", deep: bool = True) -> Walk:
+    def walk(self, path: RemotePath = "", deep: bool = True, partial: bool = False) -> Walk:
         """What is in a folder and in all folders below it, as it comes: ``async for``.
 
         :param deep: False: only what is in the folder itself
+        :param partial: see ``list``
         """
-        return self._connection.walk(_folder(path), deep)
+        return self._connection.walk(_folder(path), deep, partial)
 
     def mkdir(self, path: RemotePath) -> Deferred[None]:
         """Make a folder; the one that it is in must be there."""

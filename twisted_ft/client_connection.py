@@ -23,7 +23,7 @@ from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.version import AGENT
-from twisted_ft.walk import Walk
+from twisted_ft.walk import Walk, check_partial_listings
 from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
 from twisted_ft.wire.messages import Abort, Change, Entry, Get, Opening, Parcel, Refuse, Remove
 
@@ -140,20 +140,25 @@ class ClientConnection:
 
         return await self._deliver(path, tracker, attempt)
 
-    async def entries(self, path: bytes, tracker: TransferTracker) -> list[Entry]:
-        """The entries of a folder, sorted by name; for a file, the file."""
+    async def entries(self, path: bytes, partial: bool, tracker: TransferTracker) -> list[Entry]:
+        """The entries of a folder, sorted by name; for a file, the file.
+
+        :param partial: what is kept there of transfers that were cut off, and nothing else
+        """
+        if partial:
+            check_partial_listings(self.protocol)
         async with self.places:
             tracker.check()
-            asking = Asking(self.protocol, path, deep=False)
+            asking = Asking(self.protocol, path, False, partial)
             tracker.stop = asking.fail
             entries = []
             while (entry := await asking.next_entry()) is not None:
                 entries.append(entry)
             return entries
 
-    def walk(self, path: bytes, deep: bool = True) -> Walk:
+    def walk(self, path: bytes, deep: bool = True, partial: bool = False) -> Walk:
         """The entries of a folder, or ``deep``: of all folders below it, too."""
-        return Walk(self.protocol, self.places, path, deep)
+        return Walk(self.protocol, self.places, path, deep, partial)
 
     async def change(self, change: Callable[[int], Change], tracker: TransferTracker) -> int:
         """Have a change made, whose message is made with the number of its exchange."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.defer import DeferredSemaphore
 
+from twisted_ft.errors import Unsupported
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.listing import Asking
+from twisted_ft.wire.conversation import PARTIAL_LISTINGS
 from twisted_ft.wire.messages import Entry
 
 
@@ -20,10 +22,15 @@ class Walk:
     """
 
     def __init__(
-        self, protocol: FileTransferProtocol, places: DeferredSemaphore, path: bytes, deep: bool
+        self,
+        protocol: FileTransferProtocol,
+        places: DeferredSemaphore,
+        path: bytes,
+        deep: bool,
+        partial: bool = False,
     ) -> None:
         self._protocol, self._places = protocol, places
-        self._path, self._deep = path, deep
+        self._path, self._deep, self._partial = path, deep, partial
         self._asking: Asking | None = None
         self._over = False
 
@@ -54,6 +61,16 @@ class Walk:
 
     async def _begun(self) -> Asking:
         if self._asking is None:
+            if self._partial:
+                check_partial_listings(self._protocol)
             await self._places.acquire()
-            self._asking = Asking(self._protocol, self._path, self._deep)
+            self._asking = Asking(self._protocol, self._path, self._deep, self._partial)
         return self._asking
+
+
+def check_partial_listings(protocol: FileTransferProtocol) -> None:
+    """Raise Unsupported where the server doesn't list what it keeps of transfers."""
+    if PARTIAL_LISTINGS not in protocol.conversation.peer_features:
+        raise Unsupported(
+            "this server can't list what it keeps of transfers; it is of an older version"
+        )

@@ -12,21 +12,29 @@ from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 from twisted_ft.wire.messages import Entry
 
-_TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK}
+_TYPES = {
+    "file": stat.S_IFREG,
+    "partial": stat.S_IFREG,
+    "directory": stat.S_IFDIR,
+    "link": stat.S_IFLNK,
+}
 
 
-async def show(command: Command, place: Location, long: bool, deep: bool) -> int:
+async def show(
+    command: Command, place: Location, long: bool, deep: bool, partial: bool = False
+) -> int:
     """Print the entries of ``place``, as they come; the exit status.
 
     A folder of which the server can't list all is named, and what else there is goes on.
 
     :param deep: those of all folders below, too
+    :param partial: what the server keeps of transfers that were cut off, and nothing else
     """
     status = 0
     root = place.path.rstrip(b"/")
     try:
         client = await command.client(place)
-        async for entry in client.walk(place.path, deep):
+        async for entry in client.walk(place.path, deep, partial):
             if entry.kind == "unreadable":
                 _complain_of(command, entry)
                 status = 1
@@ -58,7 +66,7 @@ def _print(command: Command, entry: Entry, name: bytes, long: bool) -> None:
     if not command.options.json:
         line = _short(entry, name)
         print(f"{_attributes(entry)} {line}" if long else line)
-    elif entry.kind in ("file", "directory"):
+    elif entry.kind in ("file", "directory", "partial"):
         command.report.line(
             path=os.fsdecode(entry.path), kind=entry.kind, size=entry.size, mtime=entry.mtime
         )

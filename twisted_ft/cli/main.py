@@ -221,15 +221,20 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 @cli.command(name="ls")
 @click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
 @click.option("-R", "--recursive", "deep", is_flag=True, help="List the folders below, too.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="List what the server keeps of transfers that were cut off; ft rm removes it.",
+)
 @click.argument("url", type=Url())
 @_with(*_REPORTING, _TLS_CA)
-def list_folder(url: Location, long: bool, deep: bool, **given: Any) -> int:
+def list_folder(url: Location, long: bool, deep: bool, partial: bool, **given: Any) -> int:
     """List a folder; or a file."""
     with loading([url]):
         from twisted_ft.cli.listings import show
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda command: show(command, url, long, deep))
+    return run(_options(given), lambda command: show(command, url, long, deep, partial))
 
 
 @cli.command(name="mkdir")

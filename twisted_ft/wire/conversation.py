@@ -49,6 +49,8 @@ VERSIONS = (1,)
 """The versions of the protocol that are spoken here, the preferred one first."""
 NO_SYNC = "no-sync"
 """The feature of a side to which what it sends needn't be durable when its Receipt comes."""
+PARTIAL_LISTINGS = "partial"
+"""The feature of a server that lists what it keeps of transfers that were cut off."""
 DEFAULT_LIMITS = Limits(message=1 << 20, exchanges=64, silence=60)
 _UNTOLD_LIMITS = Limits(message=LEAST_MESSAGE, exchanges=1, silence=60)
 """What a peer is held to take before it has said so."""

@@ -86,7 +86,8 @@ class Entry(_Array, frozen=True):
 
     path: Path
     kind: Kind
-    """``file``, ``directory``, ``link``, ``other``, or ``unreadable``: a folder without a list"""
+    """``file``, ``directory``, ``link``, ``other``, or ``unreadable``: a folder of which not all is
+    listed; or ``partial``: what is kept of a file that was cut off, with the path of the file"""
     size: Size
     mtime: Nanoseconds
     mode: Mode
@@ -184,6 +185,8 @@ class List(_Message, frozen=True, tag="list"):
     exchange: Number
     path: Path
     deep: bool
+    partial: bool = False
+    """asks instead for what is kept there of transfers that were cut off"""
 
 
 class Entries(_Message, frozen=True, tag="entries"):

@@ -80,9 +80,11 @@ class Asking(Dialogue):
     At most two batches are here that nobody has taken: what the other side sends waits for More.
     """
 
-    def __init__(self, protocol: FileTransferProtocol, path: bytes, deep: bool) -> None:
+    def __init__(
+        self, protocol: FileTransferProtocol, path: bytes, deep: bool, partial: bool = False
+    ) -> None:
         super().__init__(protocol)
-        self._list: List | None = List(self.number, path, deep)
+        self._list: List | None = List(self.number, path, deep, partial)
         self._batch: deque[Entry] = deque()
         self._lost = False
         self._occasion: Deferred[None] | None = None
