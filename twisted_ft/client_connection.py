@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -33,6 +34,9 @@ if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
 
 T = TypeVar("T")
 Work = Coroutine[Deferred[Any], Any, T]
+WhenBusy = Callable[[Busy, int], float | None]
+"""What to do about a file of which another transfer is under way, asked so many times before: the
+seconds to wait until it is tried again, or None, and it fails."""
 
 
 class ClientConnection:
@@ -42,8 +46,7 @@ class ClientConnection:
     :param timeout: seconds that the server, when it is its turn, may say nothing
     :param limit_rate: bytes a second, for all transfers together
     :param durable: whether a file is synced, here and on the server, before it is called done
-    :param waits_when_busy: seconds to wait, one after another, before asking again for a file that
-        is Busy
+    :param when_busy: see WhenBusy; without it such a file fails at once
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class ClientConnection:
         timeout: int = 30,
         limit_rate: float | None = None,
         durable: bool = True,
-        waits_when_busy: Sequence[float] = (),
+        when_busy: WhenBusy | None = None,
     ) -> None:
         self.runtime = runtime
         self.durable = durable
@@ -65,7 +68,7 @@ class ClientConnection:
         self.closed = False
         """whether it is over"""
         self._limits = limits(timeout)
-        self._waits_when_busy = waits_when_busy
+        self._when_busy = when_busy
         self._protocol: FileTransferProtocol | None = None
         self._trees: dict[int, TreeReceiving] = {}
         """what takes the parcels of each tree that was asked for"""
@@ -199,12 +202,15 @@ class ClientConnection:
 
     async def _attempt_when_free(self, attempt: Callable[[], Work[T]]) -> T:
         """As ``_attempt``; again after a while, where another transfer to the name is under way."""
-        for seconds in self._waits_when_busy:
+        for times in count():
             try:
                 return await self._attempt(attempt)
-            except Busy:
-                await self.runtime.sleep(seconds)
-        return await self._attempt(attempt)
+            except Busy as error:
+                pause = self._when_busy(error, times) if self._when_busy is not None else None
+                if pause is None:
+                    raise
+            await self.runtime.sleep(pause)
+        raise AssertionError("counting has no end")
 
     async def _deliver(
         self, path: bytes, tracker: TransferTracker, attempt: Callable[[], Work[TransferProgress]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import error as network
@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
-from twisted_ft.client_connection import ClientConnection
+from twisted_ft.client_connection import ClientConnection, WhenBusy
 from twisted_ft.errors import TimedOut, Unreachable, Untrusted
 from twisted_ft.stores.refusals import os_errors_named
 from twisted_ft.terminal import escaped
@@ -38,7 +38,7 @@ def connect(
     tls_ca: str | None = None,
     limit_rate: float | None = None,
     durable: bool = True,
-    waits_when_busy: Sequence[float] = (),
+    when_busy: WhenBusy | None = None,
 ) -> Deferred[Client]:
     """Connect to a server, and greet it.
 
@@ -50,8 +50,9 @@ def connect(
     :param tls_ca: a PEM file of certificates to trust, in place of the system's
     :param limit_rate: bytes a second, for all transfers of the connection together
     :param durable: whether a file is synced, here and on the server, before it is called done
-    :param waits_when_busy: seconds to wait, one after another, before asking again for a file that
-        is Busy: a server may still be at what a client was sending that is dead by now
+    :param when_busy: called with the error where another transfer of a file is under way, and with
+        how often it was called for this file before; gives the seconds to wait until the file is
+        tried again, or None: then it fails, as it does without this
     :raises FileTransferError: through the Deferred: Unreachable, Untrusted, TimedOut, ...
     :raises ValueError: ``where`` is a string and no URL
     """
@@ -65,7 +66,7 @@ def connect(
         timeout=timeout,
         limit_rate=limit_rate,
         durable=durable,
-        waits_when_busy=waits_when_busy,
+        when_busy=when_busy,
     )
 
     async def go() -> Client:

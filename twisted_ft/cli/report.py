@@ -99,6 +99,12 @@ class Report:
     def _complain(self, error: FileTransferError) -> None:
         print(f"ft: {printable(error.text)}", file=sys.stderr, flush=True)
 
+    def waits(self, error: FileTransferError) -> None:
+        """A file can't be begun yet, and is waited for; on a terminal this stands above a bar."""
+        if not self._options.quiet:
+            text = f"ft: waiting for a few seconds: {printable(error.text)}"
+            print(text, file=sys.stderr, flush=True)
+
     def interrupted(self) -> None:
         """Ctrl-C."""
         self._end_bar()

@@ -15,14 +15,16 @@ from twisted_ft.cli.options import INTERRUPTED, CommandOptions
 from twisted_ft.cli.report import Report
 from twisted_ft.client import Client
 from twisted_ft.connecting import connect
+from twisted_ft.errors import Busy
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.urls import Location
 
 Work = Coroutine[Deferred[Any], Any, int]
 
 
-_WAITS_WHEN_BUSY = (0.2, 0.4, 0.8, 1.6)
-"""Seconds; three in all, in which a server lets go of what a killed command was sending."""
+_PAUSES = (0.2, 0.4, 0.8, 1.6, 3.0, 4.0)
+"""Seconds to wait, one after another, for a transfer of the same file that is under way: ten in
+all, in which a server lets go of what a killed command was sending."""
 
 
 class Command:
@@ -47,9 +49,15 @@ class Command:
                 tls_ca=self.options.tls_ca,
                 limit_rate=self.options.limit_rate,
                 durable=self.options.durable,
-                waits_when_busy=_WAITS_WHEN_BUSY,
+                when_busy=self.when_busy,
             )
         return client
+
+    def when_busy(self, error: Busy, times: int) -> float | None:
+        """See WhenBusy."""
+        if times == 0:
+            self.report.waits(error)
+        return _PAUSES[times] if times < len(_PAUSES) else None
 
     async def close(self) -> None:
         """Close every connection."""

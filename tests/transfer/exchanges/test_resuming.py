@@ -180,15 +180,23 @@ def test_a_file_that_is_busy_is_asked_for_again() -> None:
     network = MemoryNetwork()
     target = MemoryStore()
     factory = FileTransferFactory(target, writable=True, runtime=network.runtime)
+    told: list[tuple[str, int]] = []
+
+    def when_busy(error: Busy, times: int) -> float | None:
+        told.append((error.code, times))
+        return 1 if times < 3 else None
+
     client = network.run(
-        connect(network.endpoint(factory), runtime=network.runtime, waits_when_busy=(1, 2))
+        connect(network.endpoint(factory), runtime=network.runtime, when_busy=when_busy)
     )
     held = target.sink(Attributes(b"a", 5, 0, 0o644, b"v1"), True)
     again = client.send(MemoryStore({b"a": b"hello"}), "a", "a")
     network.advance(1.5)
     held.discard()
     assert network.run(again, seconds=2).status == "done"
+    assert told == [("busy", 0), ("busy", 1)]
     held = target.sink(Attributes(b"b", 5, 0, 0o644, b"v1"), True)
     with pytest.raises(Busy):
         network.run(client.send(MemoryStore({b"b": b"hello"}), "b", "b"), seconds=10)
+    assert told[2:] == [("busy", times) for times in range(4)]
     held.discard()
