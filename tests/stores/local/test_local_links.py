@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from twisted_ft.errors import FileTransferError, NotADirectory, NotAFile, NotFound
+from twisted_ft.errors import BadName, FileTransferError, NotADirectory, NotAFile, NotFound
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.folder import Folder
@@ -241,7 +241,7 @@ def test_a_removed_file_is_left_out_of_a_listing(place: Path) -> None:
     assert [entry.path for entry in listing] == sorted(set(LINKS) - {b"to-file"})
 
 
-def test_what_a_path_has_no_room_for_is_left_out_of_a_listing(tmp_path: Path) -> None:
+def test_what_a_path_has_no_room_for_is_told_of_at_the_end_of_a_listing(tmp_path: Path) -> None:
     """It couldn't be asked for; and no message that names it would be taken."""
     if not folder.HAS_DIR_FD:
         pytest.skip("no path is that long here")
@@ -255,7 +255,10 @@ def test_what_a_path_has_no_room_for_is_left_out_of_a_listing(tmp_path: Path) ->
     for length in (4096 - len(deep) - 1, 4096 - len(deep)):
         os.close(os.open(b"n" * length, os.O_CREAT | os.O_WRONLY, dir_fd=here))
     os.close(here)
-    assert [len(path) for path in names_in(LocalStore(tmp_path), deep)] == [4096]
+    entries = LocalStore(tmp_path).entries(deep)
+    assert len(next(entries).path) == 4096
+    with pytest.raises(BadName, match="1 name in it too long"):
+        next(entries)
     with pytest.raises(NotFound):
         LocalStore(tmp_path).source(deep + b"/no")
     shutil.rmtree(tmp_path / ("d" * 200))
