@@ -61,7 +61,7 @@ def _today(name: str, what: str) -> object:
         "house-full-of-strangers",
         _today("hashing", "a file is hashed to its end when nobody wants it any more"),
         _today("bad-names", "the answer names each bad name whole"),
-        _today("tiny-requests", "requests that are called off recurse without end"),
+        "tiny-requests",
         "tiny-words",
         "root-settled",
         "folder-settled",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.kit.places import Place
-from tests.kit.programs import ft, interrupt, kept_in, outcome, start_ft, wait_until
+from tests.kit.programs import kept_in, outcome, start_ft, wait_until
 
 
 def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:
@@ -30,26 +30,31 @@ def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:
 
 
 def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(os.urandom(8 << 20))
+    """The second waits for the first, and says so."""
+    (tmp_path / "a").write_bytes(os.urandom(2 << 20))
     (tmp_path / "b").write_bytes(b"b")
     first = start_ft("put", "--limit-rate", "1M", tmp_path / "a", place.url("name"))
     wait_until(lambda: kept_in(place.folder) > 0)
-    second = ft("put", "--json", tmp_path / "b", place.url("name"))
-    assert second.line["code"] == "busy"
-    assert "another transfer to this name is under way" in second.sentence
-    interrupt(first)
-    assert outcome(first).status == 130
+    second = start_ft("put", "--json", tmp_path / "b", place.url("name"))
+    outcome(first).ok()
+    waited = outcome(second)
+    assert waited.line["status"] == "done"
+    assert "waiting for a few seconds" in waited.err
+    assert "another transfer to this name is under way" in waited.err
+    assert (place.folder / "name").read_bytes() == b"b"
 
 
 def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
-    content = os.urandom(4 << 20)
+    """The second waits for the first, and finds the file there."""
+    content = os.urandom(2 << 20)
     url = place.file("a", content)
-    first = start_ft("get", "--limit-rate", "800k", url, tmp_path)
+    first = start_ft("get", "--limit-rate", "1M", url, tmp_path)
     wait_until(lambda: kept_in(tmp_path) > 0)
-    second = ft("get", "--json", url, tmp_path)
-    assert second.line["code"] == "busy"
-    assert "another transfer to this name is under way" in second.sentence
+    second = start_ft("get", "--json", url, tmp_path)
     outcome(first).ok()
+    waited = outcome(second)
+    assert waited.line["status"] == "skipped"
+    assert "another transfer to this name is under way" in waited.err
     assert (tmp_path / "a").read_bytes() == content
 
 
