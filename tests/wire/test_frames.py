@@ -18,7 +18,7 @@ from twisted_ft.wire.frames import (
     decode,
     encode,
     header,
-    message_length,
+    read_header,
 )
 from twisted_ft.wire.messages import (
     Abort,
@@ -265,20 +265,24 @@ def test_data_without_data(cut: Cut) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begun", "length"),
+    ("begun", "read"),
     [
-        (header(MESSAGE, 5), 5),
-        (header(MESSAGE, 0x010203) + b"and more", 0x010203),
-        (header(MESSAGE, 0x010203)[:3], 0),
-        (header(MESSAGE, 0), 0),
-        (header(DATA, 5), 0),
-        (header(3, 5), 0),
-        (b"", 0),
+        (header(MESSAGE, 5), (MESSAGE, 5)),
+        (header(MESSAGE, 0x010203) + b"and more", (MESSAGE, 0x010203)),
+        (header(MESSAGE, 0), (MESSAGE, 0)),
+        (header(DATA, DATA_LIMIT), (DATA, DATA_LIMIT)),
+        (header(255, 5), (255, 5)),
+        (header(MESSAGE, 0x010203)[:3], None),
+        (b"", None),
     ],
 )
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_the_length_of_a_message(begun: bytes, length: int, kind: Callable[[bytes], bytes]) -> None:
-    assert message_length(kind(begun)) == length
+def test_a_header(
+    begun: bytes, read: tuple[int, int] | None, kind: Callable[[bytes], bytes]
+) -> None:
+    frame = read_header(kind(begun))
+    assert frame == read
+    assert frame is None or frame.size == HEADER_SIZE + frame.length
 
 
 def test_what_has_come_of_a_message_is_let_go() -> None:

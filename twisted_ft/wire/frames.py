@@ -13,6 +13,8 @@ passed on in the pieces in which it arrives.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +31,8 @@ MESSAGE_LIMIT = 1 << 20
 DATA_LIMIT = (1 << 24) - 1
 """Bytes in a DATA frame: what three bytes of length can say."""
 
+_WORD = Struct(">I")
+"""A header as one number: the kind is its first byte."""
 _REASON = 200
 """Characters of a reason for which a message can't be read: a peer's bytes may be in it."""
 
@@ -52,15 +56,26 @@ def header(kind: int, length: int) -> bytes:
     return bytes((kind,)) + length.to_bytes(3, "big")
 
 
-def data_length(header: bytes | bytearray) -> int:
-    """How many bytes of DATA follow this header; 0, where anything else does."""
-    return int.from_bytes(header[1:HEADER_SIZE], "big") if header[0] == DATA else 0
+class Header(NamedTuple):
+    """What the four bytes before a payload say."""
+
+    kind: int
+    """MESSAGE, DATA, or what nobody knows"""
+    length: int
+    """bytes of the payload"""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole frame."""
+        return HEADER_SIZE + self.length
 
 
-def message_length(header: bytes | bytearray | memoryview) -> int:
-    """How many bytes of a MESSAGE follow this header; 0, where anything else does."""
-    whole = len(header) >= HEADER_SIZE and header[0] == MESSAGE
-    return int.from_bytes(header[1:HEADER_SIZE], "big") if whole else 0
+def read_header(begun: bytes | bytearray | memoryview) -> Header | None:
+    """The header that a frame begins with; None, where not all of it has come."""
+    if len(begun) < HEADER_SIZE:
+        return None
+    (word,) = _WORD.unpack_from(begun)
+    return Header(word >> 24, word & DATA_LIMIT)
 
 
 def decode(payload: bytes | memoryview) -> Message:
@@ -128,36 +143,41 @@ class FrameReader:
 
     def _frame(self, rest: memoryview) -> tuple[Message | None, memoryview]:
         """Go on with a frame: its header first, then the payload of a MESSAGE."""
-        if end := self._end_of_message(rest):
-            return decode(rest[HEADER_SIZE:end]), rest[end:]
+        if not self._held and (frame := self._whole_message(rest)):
+            return decode(rest[HEADER_SIZE : frame.size]), rest[frame.size :]
         if len(self._held) < HEADER_SIZE:
             rest = self._hold(rest, HEADER_SIZE)
-            if len(self._held) < HEADER_SIZE:
-                return None, rest
-        kind, length = self._held[0], int.from_bytes(self._held[1:HEADER_SIZE], "big")
-        if kind == DATA:
-            if not length:
-                raise ProtocolError("a DATA frame without data")
-            self._held.clear()
-            self._data_left = length
+        frame = read_header(self._held)
+        if frame is None:
             return None, rest
-        if kind != MESSAGE:
-            raise ProtocolError(f"a frame of unknown kind {kind}")
-        if length > self._limit:
-            raise OverLimit(f"a message of {length} bytes; at most {self._limit} are taken")
-        rest = self._hold(rest, HEADER_SIZE + length)
-        if len(self._held) < HEADER_SIZE + length:
+        self._check(frame)
+        if frame.kind == DATA:
+            self._held.clear()
+            self._data_left = frame.length
+            return None, rest
+        rest = self._hold(rest, frame.size)
+        if len(self._held) < frame.size:
             return None, rest
         held, self._held = self._held, bytearray()
-        with memoryview(held) as frame:
-            return decode(frame[HEADER_SIZE:]), rest
+        with memoryview(held) as whole:
+            return decode(whole[HEADER_SIZE:]), rest
 
-    def _end_of_message(self, rest: memoryview) -> int:
-        """Where a MESSAGE ends that has come all at once; 0, where none has."""
-        if self._held or len(rest) < HEADER_SIZE or rest[0] != MESSAGE:
-            return 0
-        length = int.from_bytes(rest[1:HEADER_SIZE], "big")
-        return HEADER_SIZE + length if length <= min(self._limit, len(rest) - HEADER_SIZE) else 0
+    def _whole_message(self, rest: memoryview) -> Header | None:
+        """The header of a MESSAGE that has come all at once; None, where none has."""
+        frame = read_header(rest)
+        if frame is None or frame.kind != MESSAGE or frame.size > len(rest):
+            return None
+        return frame if frame.length <= self._limit else None
+
+    def _check(self, frame: Header) -> None:
+        """Raise ProtocolError for a frame that isn't taken."""
+        if frame.kind == DATA:
+            if not frame.length:
+                raise ProtocolError("a DATA frame without data")
+        elif frame.kind != MESSAGE:
+            raise ProtocolError(f"a frame of unknown kind {frame.kind}")
+        elif frame.length > self._limit:
+            raise OverLimit(f"a message of {frame.length} bytes; at most {self._limit} are taken")
 
     def _hold(self, rest: bytes | memoryview, wanted: int) -> memoryview:
         """Keep what is missing to have ``wanted`` bytes, and give back what lies behind it."""

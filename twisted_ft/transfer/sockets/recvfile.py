@@ -14,7 +14,7 @@ from socket import socket
 
 from twisted_ft.transfer.sockets.lease import SocketLease
 from twisted_ft.transfer.transports import HAS_POLL
-from twisted_ft.wire.frames import HEADER_SIZE, data_length
+from twisted_ft.wire.frames import DATA, HEADER_SIZE, read_header
 
 HAS_RECVFILE = HAS_POLL and hasattr(os, "readv")
 WORTHWHILE = 1 << 19
@@ -89,9 +89,9 @@ class SocketBody:
 
     def _follow(self, header: bytearray) -> None:
         """Go on with the frame of this header, where it is the body's."""
-        length = data_length(header) if len(header) == HEADER_SIZE else 0
-        if 0 < length <= self.to_come:
-            self.left = length
+        frame = read_header(header)
+        if frame is not None and frame.kind == DATA and 0 < frame.length <= self.to_come:
+            self.left = frame.length
         else:
             self.header = header
 

@@ -14,7 +14,7 @@ from socket import socket
 
 from twisted_ft.errors import ProtocolError
 from twisted_ft.transfer.sockets.lease import SocketLease
-from twisted_ft.wire.frames import HEADER_SIZE, decode, message_length
+from twisted_ft.wire.frames import HEADER_SIZE, MESSAGE, Header, decode, read_header
 from twisted_ft.wire.messages import Message
 
 
@@ -70,17 +70,18 @@ class SocketMessages:
         if wait and self._turn.is_over:
             self._over = True
         while not self._over:
-            length = message_length(self._buffer[self._start : self._end])
-            if length > self._limit:
+            frame = read_header(self._buffer[self._start : self._end])
+            if frame is not None and not self._takes(frame):
                 self._over = True
-            elif length and self._start + HEADER_SIZE + length <= self._end:
-                return self._start + HEADER_SIZE + length
-            elif not length and self._end - self._start >= HEADER_SIZE:
-                self._over = True
+            elif frame is not None and self._start + frame.size <= self._end:
+                return self._start + frame.size
             elif not self._read(wait):
                 self._over |= wait
                 break
         return 0
+
+    def _takes(self, frame: Header) -> bool:
+        return frame.kind == MESSAGE and 0 < frame.length <= self._limit
 
     def _read(self, wait: bool) -> bool:
         """Read what has come, or wait for it; whether there was anything."""
