@@ -40,7 +40,7 @@ def test_nothing_is_removed(tmp_path: Path, said: tuple[Message, ...], code: str
     grow(tmp_path / "t", {"a": b"mine", "c": b"mine", "d/e": b"mine"})
     fetching = Fetching(tmp_path / "t", delete=True)
     fetching.parcel(ROOT)
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 0))
     assert List(3, b"d", True) in fetching.peer.messages
     fetching.say(*said)
     with pytest.raises(FileTransferError) as caught:

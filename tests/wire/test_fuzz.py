@@ -21,6 +21,11 @@ texts = st.text(max_size=8)
 blobs = st.binary(max_size=8) | st.binary(min_size=32, max_size=32)
 files = st.tuples(blobs, numbers, numbers, numbers, blobs)
 limits = st.tuples(st.integers(0, 1 << 25), numbers, numbers)
+items = st.lists(
+    st.tuples(st.just("settled"), blobs, numbers, numbers)
+    | st.tuples(st.just("whole"), blobs, numbers, numbers, blobs, blobs),
+    max_size=2,
+)
 LAYOUTS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "hello": (st.lists(numbers, max_size=3), texts, st.lists(texts, max_size=2), limits),
     "welcome": (numbers, texts, st.lists(texts, max_size=2), limits),
@@ -32,9 +37,13 @@ LAYOUTS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "receipt": (numbers, blobs),
     "refuse": (numbers, texts, texts),
     "abort": (numbers, texts, texts),
-    "list": (numbers, blobs),
+    "list": (numbers, blobs, st.booleans()),
     "entries": (numbers, st.lists(st.tuples(blobs, texts, numbers, numbers, numbers), max_size=2)),
+    "more": (numbers,),
     "end": (numbers, numbers),
+    "fetch": (numbers, blobs, numbers, st.booleans(), st.booleans(), st.booleans()),
+    "parcel": (numbers, numbers, blobs, st.lists(st.tuples(blobs, items), max_size=2)),
+    "receipts": (numbers, blobs, st.lists(st.tuples(texts, texts), max_size=2)),
     "makefolder": (numbers, blobs),
     "rename": (numbers, blobs, blobs),
     "remove": (numbers, blobs, st.booleans()),
@@ -54,31 +63,43 @@ def framed(kind: int, payload: bytes) -> bytes:
     return header(kind, len(payload)) + payload
 
 
-def likely(number: int) -> st.SearchStrategy[tuple[Any, ...]]:
+def likely(number: int) -> list[tuple[Any, ...]]:
     """What an honest peer may say in an exchange, in no order."""
-    digest = b"d" * 32
-    return st.sampled_from(
-        [
-            ("get", number, b"a"),
-            ("offer", number, (b"a", 5, 0, 0, b"v")),
-            ("accept", number, 0),
-            ("done", number, digest),
-            ("receipt", number, digest),
-            ("refuse", number, "x", ""),
-            ("abort", number, "x", ""),
-            ("list", number, b""),
-            ("entries", number, ()),
-            ("end", number, 0),
-            ("makefolder", number, b"a"),
-            ("rename", number, b"a", b"b"),
-            ("remove", number, b"a", True),
-            ("changed", number, 1),
-            ("working",),
-        ]
-    )
+    digest, settled = b"d" * 32, ("settled", b"a", 0, 0)
+    return [
+        ("get", number, b"a"),
+        ("offer", number, (b"a", 5, 0, 0, b"v")),
+        ("offer", number, (b"a", 0, 0, 0, b"v")),
+        ("accept", number, 0),
+        ("accept", number, 4),
+        ("done", number, digest),
+        ("receipt", number, digest),
+        ("refuse", number, "x", ""),
+        ("abort", number, "x", ""),
+        ("list", number, b"", False),
+        ("list", number, b"a", True),
+        ("entries", number, ()),
+        ("entries", number, ((b"a", "file", 0, 0, 0),)),
+        ("entries", number, ((b"a/b", "file", 0, 0, 0), (b"a/c", "directory", 0, 0, 0))),
+        ("more", number),
+        ("end", number, 0),
+        ("end", number, 1),
+        ("end", number, 2),
+        ("fetch", number, b"a", 0, False, False, False),
+        ("parcel", number, 1, b"", ((b"", (settled,)),)),
+        ("parcel", number, 2, b"", ((b"", (settled, settled)),)),
+        ("receipts", number, b"\0", ()),
+        ("receipts", number, b"\0\3", (("x", ""),)),
+        ("makefolder", number, b"a"),
+        ("rename", number, b"a", b"b"),
+        ("remove", number, b"a", True),
+        ("changed", number, 1),
+        ("working",),
+    ]
 
 
-messages = (st.integers(1, 4).flatmap(likely) | layouts | anything).map(msgspec.msgpack.encode)
+likely_words = st.integers(1, 4).flatmap(lambda number: st.sampled_from(likely(number)))
+messages = (likely_words | layouts | anything).map(msgspec.msgpack.encode)
 frames = (
     messages.map(lambda payload: framed(MESSAGE, payload))
     | st.binary(min_size=1, max_size=9).map(lambda content: framed(DATA, content))
@@ -139,6 +160,42 @@ def test_a_stream_of_frames(side: Side, said: list[bytes], cut: int, greets: boo
     feed(conversation, b"".join(said) if greets else MAGIC + b"".join(said), cut)
     opened_by_peer = sum(1 for number in range(10) if conversation.state_of(number).name != "ENDED")
     assert opened_by_peer <= LIMITS.exchanges
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Side), likely_words | st.tuples(st.integers(1, 4), blobs)),
+        max_size=40,
+    )
+)
+def test_what_one_end_may_say_the_other_takes(
+    words: list[tuple[Side, tuple[Any, ...]]],
+) -> None:
+    """Each word that may be said is heard at once; what may not be said changes nothing."""
+    ends = {side: Conversation(side, "fuzz/1", LIMITS) for side in Side}
+    client, server = ends[Side.CLIENT], ends[Side.SERVER]
+    list(server.receive(client.hello()))
+    list(client.receive(server.welcome()))
+    for side, word in words:
+        speaks, hears = ends[side], server if side is Side.CLIENT else client
+        try:
+            said = stream_of(speaks, word)
+        except ProtocolError:
+            pass
+        else:
+            list(hears.receive(said))
+        for number in range(1, 5):
+            assert client.state_of(number) is server.state_of(number)
+            assert client.body_left(number) == server.body_left(number)
+
+
+def stream_of(speaks: Conversation, word: tuple[Any, ...]) -> bytes:
+    """The bytes that say a word, or are some of a body."""
+    if isinstance(word[0], str):
+        return speaks.say(decode(msgspec.msgpack.encode(word)))
+    number, content = word
+    return speaks.data_header(number, len(content)) + content if content else b""
 
 
 @given(st.lists(frames, min_size=1, max_size=8), st.integers(0, 200), st.integers(0, 255))

@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 import pytest
 
 from twisted_ft.errors import ProtocolError
+from twisted_ft.wire.contents import Contents
 from twisted_ft.wire.machine import (
     CHANGE,
     CROSSING,
@@ -74,18 +75,17 @@ def test_each_state_can_be_reached_and_ends(name: str) -> None:
 )
 def test_every_pair(name: str, state: State, speaker: Role, word: Word) -> None:
     table = TABLES[name]
-    speaks = Exchange(1, table, speaker, state)
-    listens = Exchange(1, table, counterpart(name, speaker), state)
+    speaks = Exchange(1, table, speaker, Contents(), state)
+    listens = Exchange(1, table, counterpart(name, speaker), Contents(), state)
     after = table[state].get((speaker, word))
+    assert speaks.may_say(word) is (after is not None)
     if after is not None:
-        speaks.says(word)
-        listens.hears(word)
-        assert speaks.state is listens.state is after
+        assert speaks.after_saying(word) is listens.after_hearing(word) is after
         return
     with pytest.raises(ProtocolError, match=word.__name__):
-        speaks.says(word)
+        speaks.after_saying(word)
     with pytest.raises(ProtocolError, match=word.__name__):
-        listens.hears(word)
+        listens.after_hearing(word)
     assert speaks.state is listens.state is state
 
 
@@ -99,9 +99,7 @@ def test_what_opens_an_exchange(word: Word) -> None:
         return
     ours, theirs = opened_by_us(1, word), opened_by_peer(1, word)
     assert ours.role is OPENINGS[word]
-    ours.says(word)
-    theirs.hears(word)
-    assert ours.state is theirs.state is not State.START
+    assert ours.after_saying(word) is theirs.after_hearing(word) is not State.START
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -111,10 +109,12 @@ def test_the_one_whose_turn_it_is_can_speak(name: str) -> None:
         if state in TURN and state is not State.START:
             assert TURN[state] in speakers
             for role in ROLES[name]:
-                waits = Exchange(1, TABLES[name], role, state).awaits_peer
+                waits = Exchange(1, TABLES[name], role, Contents(), state).awaits_peer
                 assert waits is (TURN[state] is not role)
         elif state is not State.START:
-            assert not any(Exchange(1, TABLES[name], r, state).awaits_peer for r in ROLES[name])
+            assert not any(
+                Exchange(1, TABLES[name], r, Contents(), state).awaits_peer for r in ROLES[name]
+            )
 
 
 class Ends(NamedTuple):

@@ -1,8 +1,9 @@
 """One connection as plain Python: bytes in, events out; messages in, bytes out.
 
 A Conversation puts frames and tables together.  It knows which exchanges are open, that
-the client counts them odd and the server even, in which order bodies come, and it raises
-ProtocolError for whatever has no place.  It does no I/O and has no clock.
+the client counts them odd and the server even, in which order bodies come and what has to come
+before an exchange ends, and it raises ProtocolError for whatever has no place.  It does no I/O and
+has no clock.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from twisted_ft.errors import FileTransferError, OverLimit, ProtocolError, UnknownVersion
+from twisted_ft.wire.contents import Contents
 from twisted_ft.wire.frames import (
     DATA,
     DATA_LIMIT,
@@ -89,7 +91,7 @@ class Conversation:
         self._agent, self._features = agent, features
         self._frames = FrameReader(limits.message)
         role = Role.CLIENT if side is Side.CLIENT else Role.SERVER
-        self._connection = Exchange(0, CONNECTION, role)
+        self._connection = Exchange(0, CONNECTION, role, Contents())
         self._exchanges: dict[int, Exchange] = {}
         self._next_number = side.value
         self._last = {Side.CLIENT: 0, Side.SERVER: 0}
@@ -126,6 +128,16 @@ class Conversation:
         """Whether it is this exchange's turn to send data; bodies go in the Accepts' order."""
         return bool(self._outgoing_bodies) and self._outgoing_bodies[0] == exchange
 
+    def may_say(self, exchange: int, word: type[Message]) -> bool:
+        """Whether this side may say ``word`` in an exchange that is under way."""
+        known = self._exchanges.get(exchange)
+        return self.is_open and known is not None and known.may_say(word)
+
+    def body_left(self, exchange: int) -> int:
+        """Bytes of an exchange's body that haven't gone, or come; before the Accept, all of it."""
+        known = self._exchanges.get(exchange)
+        return known.contents.left if known is not None else 0
+
     def state_of(self, exchange: int) -> State:
         """The state of an exchange; ENDED for one that is over."""
         known = self._exchanges.get(exchange)
@@ -137,12 +149,12 @@ class Conversation:
         if not self._incoming_bodies:
             return 0
         number = self._incoming_bodies[0]
-        return number if self._exchanges[number].to_come > 0 else 0
+        return number if self._exchanges[number].contents.left else 0
 
     def kept_of(self, exchange: int) -> int:
         """Bytes that the receiver had of a file, from an earlier run, when its body began."""
         known = self._exchanges.get(exchange)
-        return known.offset if known is not None else 0
+        return known.contents.offset if known is not None else 0
 
     # -- the end -------------------------------------------------------------------------
 
@@ -182,9 +194,9 @@ class Conversation:
         frame = encode(message, self.peer_limits.message)
         if not isinstance(message, Parcel):  # made of what was found here, and large
             decode(frame[HEADER_SIZE:])
-        exchange = self._under_way_of(message) or self._open_own(message)
-        exchange.says(type(message))
-        self._note_bodies(exchange, message, self._outgoing_bodies, self._incoming_bodies)
+        exchange = self._under_way_of(message) or self._new_own(message)
+        state = exchange.after_saying(type(message))
+        self._place(exchange, message, state, self._outgoing_bodies, self._incoming_bodies)
         if self._magic_sent:
             return frame
         self._magic_sent = True
@@ -197,16 +209,19 @@ class Conversation:
         """
         if not 0 < length <= DATA_LIMIT:
             raise ValueError(f"a DATA frame has 1 to {DATA_LIMIT} bytes, not {length}")
-        self.data_goes(exchange)
+        self.data_goes(exchange, length)
         return header(DATA, length)
 
-    def data_goes(self, exchange: int) -> None:
-        """Some of a body is put onto the stream by other means, in whole DATA frames."""
+    def data_goes(self, exchange: int, size: int) -> None:
+        """``size`` bytes of a body are put onto the stream by other means, in whole DATA frames."""
         if self.failure is not None:
             raise self.failure
         if not self.may_send_body(exchange):
             raise ProtocolError(f"it is not the turn of exchange {exchange} to send data")
-        self._exchanges[exchange].says(Data)
+        sending = self._exchanges[exchange]
+        state = sending.after_saying(Data)
+        sending.contents.add_data(size)
+        sending.state = state
 
     # -- hearing -------------------------------------------------------------------------
 
@@ -229,8 +244,9 @@ class Conversation:
         if not self._incoming_bodies:
             raise ProtocolError("data that belongs to no exchange")
         number = self._incoming_bodies[0]
-        self._exchanges[number].hears(Data)
-        self._exchanges[number].to_come -= len(content)
+        coming = self._exchanges[number]
+        coming.state = coming.after_hearing(Data)
+        coming.contents.add_data(len(content))
         return Data(number, content)
 
     @property
@@ -257,12 +273,12 @@ class Conversation:
     def data_came(self, received: int, left: int) -> None:
         """More of the body was taken off the stream by other means, this frame and whole ones.
 
-        :param received: bytes of it
+        :param received: bytes of the body
         :param left: bytes still to come of the DATA frame under way
         """
         self._frames.data_came(left)
         if self._incoming_bodies:
-            self._exchanges[self._incoming_bodies[0]].to_come -= received
+            self._exchanges[self._incoming_bodies[0]].contents.add_data(received)
 
     def hear(self, message: Message) -> bool:
         """Give a message its place; False for one that crossed the end of its exchange."""
@@ -272,9 +288,9 @@ class Conversation:
         if exchange is None:
             if self._crossed(message):
                 return False
-            exchange = self._open_peers(message)
-        exchange.hears(type(message))
-        self._note_bodies(exchange, message, self._incoming_bodies, self._outgoing_bodies)
+            exchange = self._new_peers(message)
+        state = exchange.after_hearing(type(message))
+        self._place(exchange, message, state, self._incoming_bodies, self._outgoing_bodies)
         if isinstance(message, (Hello, Welcome)):
             self._be_greeted(message)
         return True
@@ -311,22 +327,22 @@ class Conversation:
             return False
         return self._opener(number) is self.side or not isinstance(message, Offer)
 
-    def _open_own(self, message: Message) -> Exchange:
+    def _new_own(self, message: Message) -> Exchange:
         number = exchange_of(message)
         self._check_new(number, self.side, message)
         if not self.may_open:
             raise OverLimit(
                 f"the other side takes {self.peer_limits.exchanges} exchanges at once, at most"
             )
-        return self._add(opened_by_us(number, type(message)))
+        return opened_by_us(number, type(message))
 
-    def _open_peers(self, message: Message) -> Exchange:
+    def _new_peers(self, message: Message) -> Exchange:
         number = exchange_of(message)
         peer = Side.SERVER if self.side is Side.CLIENT else Side.CLIENT
         self._check_new(number, peer, message)
         if self._under_way(peer) >= self.limits.exchanges:
             raise OverLimit(f"more than {self.limits.exchanges} exchanges at once")
-        return self._add(opened_by_peer(number, type(message)))
+        return opened_by_peer(number, type(message))
 
     def _check_new(self, number: int, opener: Side, message: Message) -> None:
         """Each side opens its own numbers, in rising order."""
@@ -336,10 +352,30 @@ class Conversation:
         if self._opener(number) is not opener:
             raise ProtocolError(f"{word} in exchange {number}, which was never opened")
 
-    def _add(self, exchange: Exchange) -> Exchange:
-        self._last[self._opener(exchange.number)] = exchange.number
-        self._exchanges[exchange.number] = exchange
-        return exchange
+    def _place(
+        self,
+        exchange: Exchange,
+        message: Message,
+        state: State,
+        speakers: list[int],
+        hearers: list[int],
+    ) -> None:
+        """A message has its place, if what is in it adds up: its exchange goes on to ``state``."""
+        exchange.contents.add(message)
+        if isinstance(message, Parcel):
+            self._count_in_tree(exchange, message)
+        number = exchange.number
+        if number and exchange.state is State.START:
+            self._last[self._opener(number)] = number
+            self._exchanges[number] = exchange
+        exchange.state = state
+        self._note_bodies(exchange, message, speakers, hearers)
+
+    def _count_in_tree(self, exchange: Exchange, parcel: Parcel) -> None:
+        """A parcel of a tree that is under way, from the side that sends it, is a part of it."""
+        tree = self._exchanges.get(parcel.fetch)
+        if tree is not None and tree.state is State.FETCHING and tree.role is exchange.role:
+            tree.contents.add(parcel)
 
     def _note_bodies(
         self,
@@ -352,10 +388,6 @@ class Conversation:
         number = exchange.number
         if isinstance(message, Accept):
             hearers.append(number)
-            exchange.offset = message.offset
-            exchange.to_come = exchange.size - message.offset
-        if isinstance(message, Offer):
-            exchange.size = message.file.size
         if exchange.state in (State.VERIFYING, State.ENDED) and number in speakers:
             speakers.remove(number)
         if exchange.state is State.ENDED:

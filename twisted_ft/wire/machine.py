@@ -17,6 +17,7 @@ from enum import Enum
 import msgspec
 
 from twisted_ft.errors import ProtocolError
+from twisted_ft.wire.contents import Contents, contents_of
 from twisted_ft.wire.messages import (
     Abort,
     Accept,
@@ -226,35 +227,35 @@ OPENINGS: dict[Word, tuple[Table, Role]] = {
 
 
 class Exchange(msgspec.Struct):
-    """One exchange as one end sees it: which table, in which role, and where it stands."""
+    """One exchange as one end sees it: which table, in which role, what it brings, and where it
+    stands."""
 
     number: int
     table: Table
     role: Role
+    contents: Contents
     state: State = State.START
-    size: int = 0
-    """bytes of the file that is offered"""
-    offset: int = 0
-    """bytes that the receiver of a file has already"""
-    to_come: int = 0
-    """bytes of its body that haven't come"""
 
     @property
     def awaits_peer(self) -> bool:
         """Whether it is the other side's turn."""
         return TURN.get(self.state) is _COUNTERPART[self.role]
 
-    def says(self, word: Word) -> None:
-        """This end says ``word``; ProtocolError where its role may not, here."""
-        self._apply(self.role, word)
+    def may_say(self, word: Word) -> bool:
+        """Whether this end may say ``word`` now."""
+        return (self.role, word) in self.table[self.state]
 
-    def hears(self, word: Word) -> None:
-        """The other end says ``word``; ProtocolError where its role may not, here."""
-        self._apply(_COUNTERPART[self.role], word)
+    def after_saying(self, word: Word) -> State:
+        """The state once this end has said ``word``; ProtocolError where its role may not, here."""
+        return self._after(self.role, word)
 
-    def _apply(self, speaker: Role, word: Word) -> None:
+    def after_hearing(self, word: Word) -> State:
+        """The state once the other end has said ``word``; ProtocolError where it may not, here."""
+        return self._after(_COUNTERPART[self.role], word)
+
+    def _after(self, speaker: Role, word: Word) -> State:
         try:
-            self.state = self.table[self.state][speaker, word]
+            return self.table[self.state][speaker, word]
         except KeyError:
             raise ProtocolError(
                 f"{word.__name__} from the {speaker.value} of exchange {self.number} "
@@ -265,13 +266,13 @@ class Exchange(msgspec.Struct):
 def opened_by_us(number: int, word: Word) -> Exchange:
     """A new exchange that this end opens with ``word``, in the role that may."""
     table, role = _opening(word)
-    return Exchange(number, table, role)
+    return Exchange(number, table, role, contents_of(word))
 
 
 def opened_by_peer(number: int, word: Word) -> Exchange:
     """A new exchange that the other end opens with ``word``: this end has the other role."""
     table, role = _opening(word)
-    return Exchange(number, table, _COUNTERPART[role])
+    return Exchange(number, table, _COUNTERPART[role], contents_of(word))
 
 
 def _opening(word: Word) -> tuple[Table, Role]:

@@ -225,8 +225,8 @@ def test_put_is_not_done_at_a_receipt_for_other_bytes() -> None:
 def test_names_in_a_listing_are_only_data() -> None:
     alone = ClientAlone()
     listed = alone.client.list()
-    alone.say(Entries(1, (Entry(b"../x\x1b[2J", "file", 1, 0, 0o644),)), End(1, 1))
-    assert [entry.path for entry in alone.network.run(listed)] == [b"../x\x1b[2J"]
+    alone.say(Entries(1, (Entry(b"..x\x1b[2J", "file", 1, 0, 0o644),)), End(1, 1))
+    assert [entry.path for entry in alone.network.run(listed)] == [b"..x\x1b[2J"]
 
 
 def test_a_server_that_says_welcome_twice() -> None:

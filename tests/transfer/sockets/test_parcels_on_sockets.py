@@ -50,6 +50,7 @@ from twisted_ft.transfer.sockets import lease as turn
 from twisted_ft.transfer.sockets.recvfile import HAS_RECVFILE
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS, Deliveries
+from twisted_ft.wire.contents import item_count
 from twisted_ft.wire.conversation import DEFAULT_LIMITS, Conversation, Side
 from twisted_ft.wire.frames import MESSAGE, encode, header
 from twisted_ft.wire.messages import (
@@ -369,7 +370,7 @@ async def test_what_receipts_wait_for_is_read(
     rest = peer.answers(Get)[LARGE_AT_ONCE:]
     peer.say(*(Abort(each.exchange, "not-found", "gone") for each in rest))
     await until(lambda: all(map(fetching.receipted, numbers)))
-    peer.say(End(1, 0))
+    peer.say(End(1, item_count(LARGE_ONES) + len(numbers)))
     results = await fetching.done
     assert len(with_status(results, "failed")) == LARGE_AT_ONCE + 8
     assert len(with_status(results, "done")) == len(numbers)

@@ -185,7 +185,7 @@ class WriteSide:
         :returns: False, where there is no descriptor left for it
         """
         await self._emptied()
-        self._conversation.data_goes(exchange)
+        self._conversation.data_goes(exchange, 0)
         plain = plain_socket(self._transport)
         if plain is None:
             return False
@@ -206,6 +206,7 @@ class WriteSide:
             self._uncrowd()
         if self._conversation.failure is not None:
             raise self._conversation.failure
+        self._conversation.data_goes(exchange, leased.size)
         return True
 
     async def _emptied(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Corrupt, FileTransferError, ProtocolError
+from twisted_ft.errors import Corrupt, FileTransferError
 from twisted_ft.stores.interfaces import ISink, IStore
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
@@ -42,7 +42,6 @@ class Receiving(Dialogue):
         self._tracker = tracker or TransferTracker()
         self._tracker.stop = self.fail
         self._inflow: Inflow | None = None
-        self._expected = 0
 
     async def get(self, path: bytes, store: IStore, name: bytes) -> TransferProgress:
         """Ask for ``path``, and receive it into ``store`` as ``name``."""
@@ -53,8 +52,6 @@ class Receiving(Dialogue):
             error = self._refuse(as_error(Failure()))
             await self.protocol.leave(self.number)
             raise error from None
-        if offer.file.path != path:
-            raise self._broken(f"{escaped(path)} was asked for, {escaped(offer.file.path)} offered")
         return await self.receive(replace(offer.file, path=name), store, overwrite=True)
 
     async def receive(
@@ -98,12 +95,9 @@ class Receiving(Dialogue):
     ) -> TransferProgress:
         self.check()
         self._tracker.goes_on_from(sink.offset)
-        self._expected = file.size - sink.offset
         self._inflow = Inflow(self.protocol.reading, self.protocol, sink, self._sink_failed)
         self.protocol.say(Accept(self.number, sink.offset))
         done = await self.hear(Done)
-        if self._expected:
-            raise self._broken(f"the sender is done, but {self._expected} bytes are missing")
         await self._inflow.at_rest()
         if self.failure is not None:
             raise self.failure
@@ -126,10 +120,7 @@ class Receiving(Dialogue):
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant."""
-        self._expected -= len(content)
-        if self._expected < 0:
-            self.fail(self._broken("more data than the size that was offered"))
-        elif self._inflow is not None and self.state is State.BODY:
+        if self._inflow is not None and self.state is State.BODY:
             self._inflow.take(content)
             if self._tracker.limit is not None:
                 self.protocol.reading.pace(self._tracker.limit, len(content))
@@ -139,24 +130,19 @@ class Receiving(Dialogue):
         """See Participant; where there is a limit on the rate, the pieces are better counted."""
         if self._inflow is None or self.state is not State.BODY or self._tracker.limit is not None:
             return False
-        if self._expected < max(waiting.left, WORTHWHILE):
+        to_come = self.protocol.conversation.body_left(self.number)
+        if to_come < max(waiting.left, WORTHWHILE):
             return False
-        waiting.to_come = self._expected
+        waiting.to_come = to_come
         return self._inflow.take_from(waiting, self._taken)
 
     def _taken(self, waiting: SocketBody) -> None:
-        self._expected -= waiting.received
         self.protocol.reading.body_returned(waiting)
         self._tracker.moves(waiting.received)
 
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
         self.fail(self._refuse(error))
-
-    def _broken(self, text: str) -> ProtocolError:
-        error = ProtocolError(text)
-        self.protocol.end(error)
-        return error
 
     def _refuse(self, error: FileTransferError) -> FileTransferError:
         """Tell the sender, where it still waits for us."""

@@ -44,6 +44,8 @@ class SocketFrames:
     def __init__(self, plain: socket.socket) -> None:
         self.rest: list[bytes] = []
         """what the socket hasn't taken of the last frames; the transport's to send"""
+        self.size = 0
+        """bytes in the frames that were begun, which are whole when ``rest`` is sent"""
         self._socket = plain.dup()
         self._turn = SocketLease(self._socket.fileno(), to_read=False)
         self._ending = False
@@ -65,7 +67,7 @@ class SocketFrames:
     def write(self, pieces: Sequence[Buffer]) -> None:
         """Send each piece as a frame.  Blocks."""
         for piece in pieces:
-            self._send(header(DATA, len(piece)), _MORE)
+            self._begin(len(piece))
             self._send(piece)
 
     def write_range(self, source: IDescriptorSource, offset: int, size: int) -> int:
@@ -73,7 +75,7 @@ class SocketFrames:
 
         What it has no more is made up with zeros, as a frame must be filled.
         """
-        self._send(header(DATA, size), _MORE)
+        self._begin(size)
         here, there = source.fileno(), self._socket.fileno()
         gone = self._write(lambda at: os.sendfile(there, here, offset + at, size - at), size)
         if gone == size:
@@ -84,6 +86,10 @@ class SocketFrames:
         finally:
             self.rest += [found, bytes(size - gone - len(found))]
         return gone + len(found)
+
+    def _begin(self, size: int) -> None:
+        self.size += size
+        self._send(header(DATA, size), _MORE)
 
     def _send(self, data: Buffer, flags: int = 0) -> None:
         view = memoryview(data)
