@@ -67,7 +67,7 @@ def test_bad_folders(tmp_path: Path, path: bytes) -> None:
     codes = fetching.codes(Part(path, (whole(b"evil"), folder(b"evil2"), Link(b"l", 0, b"a"))))
     assert codes == ["bad-name"] * 3
     fetching.parcel(Part(path, (Settled(b"", 0, 0), Settled(b"sub", 0, 0))))
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 6))
     assert [*fetching.place.rglob("*")] == [fetching.place / "sub"]
     assert (fetching.place.stat().st_mode, fetching.place.parent.stat().st_mode) == before
     assert os.listdir(fetching.place.parent) == ["t"]
@@ -110,7 +110,7 @@ def test_set_user_id_isnt_taken(fetching: Fetching) -> None:
     fetching.parcel(whole(b"su", mode=0o4755), folder(b"f"))
     fetching.parcel(Settled(b"f", 0, 0o7755))
     fetching.parcel(Settled(b"", 0, 0o7755))
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 4))
     for path in (fetching.place / "su", fetching.place / "f", fetching.place):
         assert path.stat().st_mode & 0o7777 == 0o755
 
@@ -176,7 +176,7 @@ def test_the_same_things_again_and_again(fetching: Fetching) -> None:
     for _ in range(3):
         fetching.parcel(folder(b"f"), Part(b"f", (whole(b"a"),)), whole(b"b"), whole(b"b"))
         fetching.parcel(Settled(b"f", 5, 0o700), Settled(b"f", 6, 0o755))
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 18))
     assert fetching.done.called
     assert sorted(each.name for each in fetching.place.rglob("*")) == ["a", "b", "f"]
 
@@ -202,7 +202,7 @@ def test_each_hears_of_its_own_failures(tmp_path: Path, options: dict[str, Any])
         (fetching.place / each / "a").unlink()
         (fetching.place / each).rmdir()
     fetching.network.settle()
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 14))
     answers = {each.exchange: each for each in fetching.peer.messages if isinstance(each, Receipts)}
     assert [answers[6].outcomes, answers[8].outcomes, answers[10].outcomes] == [
         N * 3,

@@ -339,7 +339,7 @@ def test_a_sum_of_a_bad_name(tmp_path: Path, name: bytes) -> None:
     assert fetching.codes(Summed(name, 1, bytes(32))) == ["bad-name"]
     assert fetching.codes(Part(b"..", (Summed(b"t", 1, bytes(32)),))) == ["bad-name"]
     fetching.parcel(Settled(b"", 0, 0o755))
-    fetching.say(End(1, 1))
+    fetching.say(End(1, 3))
     assert fetching.done.called
     assert fetching.results == []
 

@@ -8,9 +8,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
-from twisted_ft.transfer.failures import as_error
-from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import Change, Changed, MakeFolder, Refuse, Remove
+from twisted_ft.wire.messages import Change, Changed, MakeFolder, Remove
 
 
 class Changing(Dialogue):
@@ -25,14 +23,10 @@ class Changing(Dialogue):
             count = await self.protocol.in_thread(_make, change, store, overwrite)
             if self.failure is None:  # else nobody hears it; it is made all the same
                 self.protocol.say(Changed(self.number, count))
-            return count
         except Exception:
-            error = as_error(Failure())
-            if self.state is State.CHANGING and self.failure is None:
-                self.protocol.say(Refuse(self.number, error.code, error.text))
-            raise error from None
-        finally:
-            self.protocol.leave(self.number)
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
+        return count
 
 
 def _make(change: Change, store: IStore, overwrite: bool) -> int:
@@ -59,8 +53,6 @@ class AskingForChange(Dialogue):
             self.protocol.say(change(self.number))
             changed = await self.hear(Changed)
         except Exception:
-            error = as_error(Failure())
-            await self.protocol.leave(self.number)
-            raise error from None
+            raise await self.called_off(Failure()) from None
         self.protocol.leave(self.number)
         return changed.count

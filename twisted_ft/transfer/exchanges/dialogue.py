@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError, error_for
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.sockets.recvfile import SocketBody
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import Abort, Message, Refuse
@@ -79,6 +82,29 @@ class Dialogue:
         if self.failure is None:
             self.failure = error
             self._wake()
+
+    def tell(self, error: FileTransferError) -> FileTransferError:
+        """Say why this end goes no further, where the tables give it a word for that.
+
+        That is Refuse or Abort, by its role and the state; where it has none, it isn't its turn, or
+        the exchange is over.
+
+        :returns: the error
+        """
+        for word in (Refuse, Abort):
+            if self.protocol.conversation.may_say(self.number, word):
+                with suppress(FileTransferError):  # the connection may have ended, and all with it
+                    self.protocol.say(word(self.number, error.code, error.text))
+        return error
+
+    async def called_off(self, reason: Failure) -> FileTransferError:
+        """It has failed here: tell the other side, and leave when it has said its last word.
+
+        :returns: the failure to raise
+        """
+        error = self.tell(as_error(reason))
+        await self.protocol.leave(self.number)
+        return error
 
     def check(self) -> None:
         """Raise what has ended the dialogue while nobody was hearing, if anything has."""

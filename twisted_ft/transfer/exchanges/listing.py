@@ -16,7 +16,7 @@ from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import End, Entries, Entry, List, Message, More, Refuse
+from twisted_ft.wire.messages import End, Entries, Entry, List, Message, More
 
 ENTRIES_SIZE = 1 << 16
 """Bytes in one Entries message, at most; fewer, where the other side takes fewer."""
@@ -35,14 +35,12 @@ class Answering(Dialogue):
         :param deep: those in all folders below, too
         """
         try:
-            return await self._send(entries_below(store, path) if deep else store.entries(path))
+            entries = entries_below(store, path) if deep else store.entries(path)
+            count = await self._send(entries)
         except Exception:
-            error = as_error(Failure())
-            if self.state is State.LISTING and self.failure is None:
-                self.protocol.say(Refuse(self.number, error.code, error.text))
-            raise error from None
-        finally:
-            self.protocol.leave(self.number)
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
+        return count
 
     async def _send(self, entries: Iterator[Entry]) -> int:
         """Send them; with the last of them goes the End, as nobody need ask for it."""
@@ -116,8 +114,7 @@ class Asking(Dialogue):
         while self.state is State.LISTING and not self._lost:
             self._occasion = Deferred()
             await self._occasion
-        if self.state is State.LISTED and not self._lost:
-            self.protocol.say(Refuse(self.number, Cancelled.code, "no more of it is wanted"))
+        self.tell(Cancelled("no more of it is wanted"))
         await self.protocol.leave(self.number)
 
     def _say_list(self) -> None:

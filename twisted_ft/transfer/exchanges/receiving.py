@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from msgspec.structs import replace
 from twisted.python.failure import Failure
@@ -18,7 +17,7 @@ from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.sockets.recvfile import WORTHWHILE, SocketBody
 from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt, Refuse
+from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt
 
 Published = Callable[[TransferProgress], Awaitable[None]]
 """Is told of a file that is verified and has its name."""
@@ -49,9 +48,7 @@ class Receiving(Dialogue):
             self.protocol.say(Get(self.number, path))
             offer = await self.hear(Offer)
         except Exception:
-            error = self._refuse(as_error(Failure()))
-            await self.protocol.leave(self.number)
-            raise error from None
+            raise await self.called_off(Failure()) from None
         return await self.receive(replace(offer.file, path=name), store, overwrite=True)
 
     async def receive(
@@ -71,9 +68,7 @@ class Receiving(Dialogue):
             sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
             moved = await self._receive_or_keep(sink, file, published)
         except Exception:
-            error = self._refuse(as_error(Failure()))
-            await self.protocol.leave(self.number)
-            raise error from None
+            raise await self.called_off(Failure()) from None
         self.protocol.leave(self.number)
         return moved
 
@@ -142,11 +137,4 @@ class Receiving(Dialogue):
 
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
-        self.fail(self._refuse(error))
-
-    def _refuse(self, error: FileTransferError) -> FileTransferError:
-        """Tell the sender, where it still waits for us."""
-        if self.state in (State.ASKED, State.OFFERED, State.BODY, State.VERIFYING):
-            with suppress(FileTransferError):  # the connection may have ended, and all with it
-                self.protocol.say(Refuse(self.number, error.code, error.text))
-        return error
+        self.fail(self.tell(error))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Corrupt, FileTransferError
+from twisted_ft.errors import Corrupt
 from twisted_ft.stores.interfaces import ISource, IStore
 from twisted_ft.transfer.bodies.outflow import send_body
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import Abort, Accept, Done, Offer, Receipt
+from twisted_ft.wire.messages import Accept, Done, Offer, Receipt
 
 
 class Sending(Dialogue):
@@ -36,7 +33,7 @@ class Sending(Dialogue):
         try:
             source = await self.protocol.in_thread(store.source, path)
         except Exception:
-            raise self._abort(as_error(Failure())) from None
+            raise await self.called_off(Failure()) from None
         return await self.send(source, path)
 
     async def send(self, source: ISource, path: bytes) -> TransferProgress:
@@ -45,6 +42,15 @@ class Sending(Dialogue):
         :raises FileTransferError: it didn't arrive, or the receiver wouldn't have it
         """
         self._tracker.begins(source.attributes)
+        try:
+            digest = await self._send_source(source, path)
+        except Exception:
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
+        return self._tracker.ends(digest)
+
+    async def _send_source(self, source: ISource, path: bytes) -> bytes:
+        """Send it; the digest that the receiver has verified, 32 bytes."""
         try:
             self.check()
             self._tracker.check()
@@ -55,22 +61,9 @@ class Sending(Dialogue):
                 self.protocol, self.number, source, accept.offset, self._tracker, self.check
             )
             self.protocol.say(Done(self.number, digest))
-            await self.hear(Receipt)
-        except Exception:
-            error = self._abort(as_error(Failure()))
-            if isinstance(error, Corrupt):
-                source.remember(None)
+            return (await self.hear(Receipt)).blake3
+        except Corrupt:
+            source.remember(None)
+            raise
+        finally:
             self.protocol.in_thread(source.close).addErrback(as_error)
-            await self.protocol.leave(self.number)
-            raise error from None
-        self.protocol.in_thread(source.close).addErrback(as_error)
-        self.protocol.leave(self.number)
-        return self._tracker.ends(digest)
-
-    def _abort(self, error: FileTransferError) -> FileTransferError:
-        """Tell the receiver, where it still expects something of us."""
-        if self.state in (State.ASKED, State.OFFERED, State.BODY, State.STOPPING):
-            with suppress(FileTransferError):  # the connection may have ended, and all with it
-                self.protocol.say(Abort(self.number, error.code, error.text))
-        self.protocol.leave(self.number)
-        return error

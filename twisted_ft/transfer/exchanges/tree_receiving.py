@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from itertools import compress, islice, repeat
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Cancelled, FileTransferError
+from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.names import join
 from twisted_ft.transfer.connection.participants import Nobody
@@ -21,7 +20,6 @@ from twisted_ft.transfer.exchanges.tree_plan import SendOptions, content_size
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
-from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import (
     TEXT_LIMIT,
     End,
@@ -356,11 +354,6 @@ class AskingFetch(Dialogue):
             self.protocol.say(Fetch(self.number, path, options.small, options.ask, links, digests))
             end = await self.hear(End)
         except Exception:
-            error = as_error(Failure())
-            if self.state is State.FETCHING:
-                with suppress(FileTransferError):  # the connection may have ended
-                    self.protocol.say(Refuse(self.number, Cancelled.code, "it isn't wanted"))
-            raise error from None
-        finally:
-            self.protocol.leave(self.number)
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
         return end.count

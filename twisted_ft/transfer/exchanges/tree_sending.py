@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -30,7 +29,6 @@ from twisted_ft.transfer.exchanges.tree_plan import (
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit, paced
 from twisted_ft.wire.messages import (
-    Abort,
     Described,
     End,
     Failing,
@@ -390,15 +388,10 @@ class AnsweringFetch(Dialogue):
             count = await self._sending.send()
             self.check()
             self.protocol.say(End(self.number, count))
-            return count
         except Exception:
-            error = as_error(Failure())
-            if self.failure is None:
-                with suppress(FileTransferError):  # the connection may have ended
-                    self.protocol.say(Abort(self.number, error.code, error.text))
-            raise error from None
-        finally:
-            self.protocol.leave(self.number)
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
+        return count
 
     def fail(self, error: FileTransferError) -> None:
         """See Dialogue."""
