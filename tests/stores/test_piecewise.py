@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.stores import PlainLocalStore
+from twisted_ft.errors import Cancelled
 from twisted_ft.stores.conformance.samples import (
     TIME,
     content_in,
@@ -96,3 +97,18 @@ def test_a_name_that_is_being_received() -> None:
     sink.publish()
     assert content_in(store, b"file") == b"1234"
     assert names_in(store) == [b"file", b"other"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_packer_that_is_stopped_reads_no_further(tmp_path: Path, plain: bool) -> None:
+    """Another thread wants no more of it: nothing is hashed to its end."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(bytes(3 << 20))
+    store = PlainLocalStore(tmp_path) if plain else LocalStore(tmp_path)
+    packer = packer_of(store)
+    items = packer.items(b"", 0, Packing(digests=True))
+    next(items)
+    packer.stop()
+    with pytest.raises(Cancelled):
+        next(items)
+    packer.close()

@@ -183,6 +183,12 @@ class IPacker(Interface):
     def item(folder: bytes, name: bytes, small: int) -> Item:
         """One file of a folder: Whole, or where it can't be, Described or Unsendable."""
 
+    def stop() -> None:
+        """Have a call that is under way in another thread end soon, with Cancelled.
+
+        Nothing more is asked of this packer then but to close.  It looks at memory only.
+        """
+
     def close() -> None:
         """Give up what is held.  May be called more than once."""
 

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from twisted_ft.errors import (
     AlreadyExists,
     BadName,
+    Cancelled,
     Corrupt,
     FileTransferError,
     IsADirectory,
@@ -74,6 +75,15 @@ class PiecewisePacker:
 
     def __init__(self, store: IStore) -> None:
         self._store = store
+        self._stopped = False
+
+    def stop(self) -> None:
+        """See IPacker."""
+        self._stopped = True
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Cancelled("nobody wants it any more")
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""
@@ -120,12 +130,14 @@ class PiecewisePacker:
             try:
                 file = source.attributes
                 if file.size > small:
-                    digest = digest_of(source) if small < 0 else b""
+                    digest = digest_of(source, self._check) if small < 0 else b""
                     return Described(name, "file", file.size, file.mtime, file.mode, digest)
                 content = source.read(0, file.size)
                 source.check()
             finally:
                 source.close()
+        except Cancelled:
+            raise
         except FileTransferError as error:
             return Unsendable(name, error.code, shortened(error.text))
         return Whole(name, file.mtime, file.mode, content, blake3(content).digest())

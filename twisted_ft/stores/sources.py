@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from blake3 import blake3
 
 from twisted_ft.stores.interfaces import ISource
@@ -10,13 +12,21 @@ _PIECE = 1 << 20
 """Bytes of a file that are read at once for its digest."""
 
 
-def digest_of(source: ISource) -> bytes:
-    """The digest of a whole file, 32 bytes; read, where it isn't known.  Blocks."""
+def _go_on() -> None:
+    """There is nothing to stop for."""
+
+
+def digest_of(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
+    """The digest of a whole file, 32 bytes; read, where it isn't known.  Blocks.
+
+    :param check: is called for each piece, and raises what there is to stop for
+    """
     known = source.digest()
     if known is not None:
         return known
     digest, position = blake3(), 0
     while piece := source.read(position, _PIECE):
+        check()
         digest.update(piece)
         position += len(piece)
     source.check()

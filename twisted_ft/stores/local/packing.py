@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from blake3 import blake3
 from zope.interface import implementer
 
-from twisted_ft.errors import FileTransferError, NotFound
+from twisted_ft.errors import Cancelled, FileTransferError, NotFound
 from twisted_ft.stores.interfaces import IPacker, ISource, Packing
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.open_folders import OpenFolders
@@ -39,6 +39,15 @@ class LocalPacker:
         self._path = b""
         self._folder: Folder | None = None
         """the folder at ``_path``, while it is open"""
+        self._stopped = False
+
+    def stop(self) -> None:
+        """See IPacker."""
+        self._stopped = True
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Cancelled("nobody wants it any more")
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""
@@ -132,9 +141,11 @@ class LocalPacker:
         try:
             source = self._source(path)
             try:
-                digest = digest_of(source)
+                digest = digest_of(source, self._check)
             finally:
                 source.close()
+        except Cancelled:
+            raise
         except FileTransferError as error:
             return Unsendable(item.name, error.code, shortened(error.text))
         return Described(item.name, item.kind, item.size, item.mtime, item.mode, digest)

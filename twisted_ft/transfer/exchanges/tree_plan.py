@@ -232,6 +232,10 @@ class TreePlan:
             pass
         return draft
 
+    def stop(self) -> None:
+        """Have a thread that is at it end soon; called on any thread."""
+        self._packer.stop()
+
     def close(self) -> None:
         """Give up what is held."""
         self._items = None

@@ -165,6 +165,7 @@ class TreeSending:
         """End it with ``error``."""
         if self._failure is None:
             self._failure = error
+            self._walk.stop()
         if self._acquiring is not None:
             self._acquiring.cancel()
         self._wake()
@@ -209,7 +210,9 @@ class TreeSending:
     def _fill(self) -> None:
         """Have a thread fill one more load, where there is something to say, and room for it."""
         if self._filling is None and len(self._ahead) < DRAFTS_AHEAD and self._walk.has_more:
-            self._filling = self._protocol.in_thread(self._walk.next_draft)
+            hashes = self._options.packing.digests
+            call = self._protocol.at_length if hashes else self._protocol.in_thread
+            self._filling = call(self._walk.next_draft)
             self._filling.addCallback(self._filled).addErrback(self._not_filled)
 
     def _filled(self, draft: ParcelDraft) -> None:
