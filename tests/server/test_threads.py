@@ -64,6 +64,21 @@ def test_what_takes_long_leaves_threads_for_what_doesnt() -> None:
         pool.end_one()
 
 
+def test_what_a_session_that_is_over_gives_back_goes_first() -> None:
+    pool, order = Pool(), list[str]()
+    threads = FairThreads(pool.in_thread, at_once=1)
+    here, leaving = threads.lane(), threads.lane()
+    here.in_thread(order.append, "here")
+    for _ in range(2):
+        here.in_thread(order.append, "here")
+    leaving.leaves = True
+    for _ in range(2):
+        leaving.in_thread(order.append, "leaving")
+    while pool.running:
+        pool.end_one()
+    assert order == ["here", "leaving", "leaving", "here", "here"]
+
+
 def test_a_call_that_fails_gives_its_thread_back() -> None:
     pool = Pool()
     lane = FairThreads(pool.in_thread, at_once=1).lane()

@@ -140,7 +140,7 @@ class LabServer(Protocol, TimeoutMixin):
 
     def __init__(self, factory: LabServerFactory) -> None:
         self._offer = factory
-        self._runtime = factory.commons.lane()
+        self._runtime = factory.commons.threads.lane().runtime(factory.runtime)
         self._choked: Deferred[None] | None = None
         self._failure: FileTransferError | None = None
         self._closed: Deferred[None] = Deferred()

@@ -25,10 +25,6 @@ class Commons:
         self.uploads = Uploads()
         self.events = Events(observers)
 
-    def lane(self) -> Runtime:
-        """Clock and threads for one connection."""
-        return self.threads.runtime(self.runtime, self.threads.lane())
-
     def enter(self, session: Session, peer: Peer) -> None:
         """A peer has come in."""
         session.enter(peer, Budget(CONNECTION, self.budget), self.events)

@@ -96,6 +96,7 @@ class Door:
 
     def __init__(self, rules: Rules, commons: Commons) -> None:
         self._rules, self._commons = rules, commons
+        self.lane = commons.threads.lane()
         self.entered = False
         """whether a peer has greeted, and been let in"""
         self._tree: _TreeUpload | None = None
@@ -125,6 +126,7 @@ class Door:
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy: who broke the protocol, or doesn't speak it, is told of."""
         events = self._commons.events
+        self.lane.leaves = True
         if type(error) is not ConnectionFailed:
             about = Event("refused", protocol.peer, door="ft")
             events.tell(replace(about, code=error.code, error=error.text))

@@ -100,7 +100,8 @@ class FileTransferFactory(ServerFactory):
         self._make_room_for_a_stranger()
         conversation = Conversation(Side.SERVER, AGENT, self.limits)
         door = Door(self, self.commons)
-        protocol = FileTransferProtocol(Side.SERVER, conversation, door, self.commons.lane())
+        runtime = door.lane.runtime(self.runtime)
+        protocol = FileTransferProtocol(Side.SERVER, conversation, door, runtime)
         protocol.factory = self
         door.protocol = protocol
         self._doors[door] = None

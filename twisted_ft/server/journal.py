@@ -24,8 +24,8 @@ _INTERVAL = 1.0
 """Seconds between two lines about the small files of a tree, at least."""
 LINES_OF_ONE = 50
 """Lines a second about one peer, at most."""
-LINES = 250
-"""Lines a second about all of them: some 60 KiB."""
+LINES = 150
+"""Lines a second about all of them: some 50 KiB."""
 _FAILURES = 5
 """Failures of one parcel that are told one by one."""
 _LONGEST = 120

@@ -50,20 +50,14 @@ class FairThreads:
         """A line for a session."""
         return Lane(self)
 
-    def runtime(self, base: Runtime, lane: Lane) -> Runtime:
-        """``base``, whose threads are a lane's."""
-        return Runtime(
-            base.clock,
-            lane.in_thread,
-            at_length=lane.at_length,
-            tls_in_large_steps=base.tls_in_large_steps,
-        )
-
     def waits(self, lane: Lane, long: bool) -> None:
         """Somebody waits in a lane."""
         lanes = self._long if long else self._short
         if lane not in lanes:
-            lanes.append(lane)
+            if lane.leaves:
+                lanes.appendleft(lane)  # what it gives back makes room for others
+            else:
+                lanes.append(lane)
         self._serve()
 
     def _serve(self) -> None:
@@ -106,7 +100,9 @@ def _take(lanes: deque[Lane], long: bool) -> Job | None:
     while lanes:
         lane = lanes.popleft()
         job, more = lane.next_job(long)
-        if more:
+        if more and lane.leaves:
+            lanes.appendleft(lane)
+        elif more:
             lanes.append(lane)
         if job is not None:
             return job
@@ -116,9 +112,11 @@ def _take(lanes: deque[Lane], long: bool) -> Job | None:
 class Lane:
     """The calls of one session, in their order."""
 
-    __slots__ = ("_long", "_short", "_threads")
+    __slots__ = ("_long", "_short", "_threads", "leaves")
 
     def __init__(self, threads: FairThreads) -> None:
+        self.leaves = False
+        """whether the session is over: what is still called gives something back, and goes first"""
         self._threads = threads
         self._short: list[Job] = []
         self._long: list[Job] = []
@@ -130,6 +128,15 @@ class Lane:
     def at_length(self, function: Callable[..., T], /, *args: Any) -> Deferred[T]:
         """Call what may take minutes."""
         return self._line_up(True, function, *args)
+
+    def runtime(self, base: Runtime) -> Runtime:
+        """``base``, whose threads are those of this lane."""
+        return Runtime(
+            base.clock,
+            self.in_thread,
+            at_length=self.at_length,
+            tls_in_large_steps=base.tls_in_large_steps,
+        )
 
     def next_job(self, long: bool) -> tuple[Job | None, bool]:
         """The next of its jobs, and whether there are more."""
