@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.kit.places import Place
@@ -42,6 +44,24 @@ def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) ->
     assert "waiting for a few seconds" in waited.err
     assert "another transfer to this name is under way" in waited.err
     assert (place.folder / "name").read_bytes() == b"b"
+
+
+def test_an_upload_that_has_gone_silent_is_carried_on(place: Place, tmp_path: Path) -> None:
+    """Within five seconds, though its client is there still and says nothing."""
+    (tmp_path / "a").write_bytes(os.urandom(8 << 20))
+    silent = start_ft("put", "--limit-rate", "2M", tmp_path / "a", place.url("name"))
+    wait_until(lambda: kept_in(place.folder) > 0)
+    silent.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        again = outcome(start_ft("put", "--json", tmp_path / "a", place.url("name")))
+        assert time.monotonic() - began < 5
+        assert again.line["status"] == "done"
+        assert again.line["resumed_from"] > 0
+        assert (place.folder / "name").read_bytes() == (tmp_path / "a").read_bytes()
+    finally:
+        silent.kill()
+        silent.communicate()
 
 
 def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
