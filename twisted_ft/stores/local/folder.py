@@ -467,10 +467,9 @@ class Folder:
                     raise
 
     def names(self) -> list[bytes]:
-        """The names in it, sorted."""
-        if self._fd is None:
-            return sorted(os.listdir(self._place))
-        return sorted(map(os.fsencode, os.listdir(self._fd)))
+        """The names in it, sorted; there may be very many, and none is held twice."""
+        with os.scandir(self._place if self._fd is None else self._fd) as found:
+            return sorted([os.fsencode(each.name) for each in found])
 
 
 def _encoded(names: list[str]) -> list[bytes]:
