@@ -129,6 +129,19 @@ def test_sentences_name_what_may_not_be_done() -> None:
             assert error.text.isprintable()
 
 
+def test_a_subclass_refuses_by_path_what_the_rights_hold() -> None:
+    """It has a sentence as well, and the word is that of what may not be done."""
+
+    class Private(Session):
+        def may(self, right: Right, path: bytes) -> bool:
+            return super().may(right, path) and (path != b"a" or not Right.READ & right)
+
+    for rights in (EVERYTHING, READING):
+        with pytest.raises(Forbidden, match="a: nothing may be read here"):
+            Private(MemoryStore(), rights).check(READING, b"a")
+        Private(MemoryStore(), rights).check(Right.LIST, b"a")
+
+
 def test_a_message_without_a_right_isnt_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(NEEDS, List)
     _, peer = asked(EVERYTHING, SAID[List])

@@ -80,7 +80,8 @@ class Session:
     def check(self, right: Right, path: bytes) -> None:
         """Raise ReadOnly or Forbidden where it may not be done."""
         if not self.may(right, path):
-            raise refusal(right & ~self.rights, self.rights, path)
+            single = (each for each in Right if each in right and not self.may(each, path))
+            raise refusal(next(single, right), self.rights, path)
 
     def hold(self, cost: Cost) -> Deferred[Holding]:
         """Fires with a part of the budget, once there is room for it."""
