@@ -25,6 +25,7 @@ def test_what_is_at_the_front_door() -> None:
         "MemoryFile",
         "MemoryStore",
         "Runtime",
+        "StoreWrapper",
         "TreeOptions",
         "__version__",
         "connect",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twisted_ft.stores.interfaces import ISink, ISource, IStore
     from twisted_ft.stores.local import LocalStore
     from twisted_ft.stores.memory import MemoryFile, MemoryStore
+    from twisted_ft.stores.wrapping import StoreWrapper
     from twisted_ft.transfer.runtime import Runtime
     from twisted_ft.trees.options import TreeOptions
     from twisted_ft.wire.messages import Attributes, Entry
@@ -38,6 +39,7 @@ __all__ = [
     "MemoryFile",
     "MemoryStore",
     "Runtime",
+    "StoreWrapper",
     "TreeOptions",
     "__version__",
     "connect",
@@ -57,6 +59,7 @@ _WHERE = {
     "MemoryFile": "stores.memory",
     "MemoryStore": "stores.memory",
     "Runtime": "transfer.runtime",
+    "StoreWrapper": "stores.wrapping",
     "TreeOptions": "trees.options",
     "connect": "connecting",
 }

@@ -1,4 +1,4 @@
-"""The suite for any store, on the two that there are, and on what other platforms lack."""
+"""The suite for any store, on those that there are, and on what other platforms lack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from tests.kit.stores import PlainLocalStore
+from tests.kit.stores import NotingStore, PlainLocalStore
 from twisted_ft.stores import system
 from twisted_ft.stores.conformance import StoreConformance
 from twisted_ft.stores.conformance.trees import TreeConformance
@@ -53,6 +53,27 @@ class TestPlainLocalStore(TreeConformance):
 
     def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
         TestLocalStore().add_file(store, path, content)
+
+
+class TestWrappedMemoryStore(StoreConformance):
+    """Around one that has no ways of its own for trees."""
+
+    def make_store(self, place: Path) -> IStore:
+        return NotingStore(MemoryStore())
+
+    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+        cast(MemoryStore, store).files[path] = MemoryFile(content)
+
+
+class TestWrappedLocalStore(TestPlainLocalStore):
+    """Around one that has them; what goes by sources and sinks is passed on as it is."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> IStore:
+        store = NotingStore(LocalStore(tmp_path))
+        self.add_file(store, b"file", b"content")
+        self.add_file(store, b"folder/inner", b"inner content")
+        return store
 
 
 class TestLocalStoreByPath(TestLocalStore):

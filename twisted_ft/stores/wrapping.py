@@ -1,0 +1,275 @@
+"""A store around another one: it changes what it wants to, and keeps the other's fast ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from zope.interface import directlyProvides, implementer, providedBy
+
+from twisted_ft.errors import FileTransferError
+from twisted_ft.stores.interfaces import (
+    Alike,
+    IPacker,
+    ISink,
+    ISource,
+    IStore,
+    ITreeStore,
+    IUnpacker,
+    Packing,
+)
+from twisted_ft.stores.names import join
+from twisted_ft.stores.piecewise import (
+    PiecewisePacker,
+    PiecewiseUnpacker,
+    packer_of,
+    unpacker_of,
+)
+from twisted_ft.stores.states import States
+from twisted_ft.wire.messages import (
+    Attributes,
+    Described,
+    Entry,
+    Failing,
+    Item,
+    Link,
+    Outcome,
+    Part,
+    Settled,
+    Summed,
+    Unsendable,
+    shortened,
+)
+
+
+class Use(Enum):
+    """What is about to be done with a path."""
+
+    LIST = auto()
+    """see what is in a folder, or of what kind and size something is"""
+    READ = auto()
+    """read a file, or where a link leads to"""
+    PUT = auto()
+    """receive a file or a link, or say whether it is here already"""
+    MAKE_FOLDER = auto()
+    """make a folder, or give it its time and permissions when a tree is complete"""
+    COMPARE = auto()
+    """say whether the files in a folder are those that the other side has"""
+    RENAME = auto()
+    """give it another name, or this name to another"""
+    REMOVE = auto()
+    """remove it, with all that is in it"""
+
+
+Check = Callable[[Use, bytes], None]
+"""Looks at what is about to be done; a FileTransferError, where it mustn't be."""
+Route = Callable[[Use, bytes], IUnpacker]
+"""Which unpacker takes an item; a FileTransferError, where none may."""
+
+
+@implementer(ITreeStore)
+class StoreWrapper:
+    """Another store; a subclass overrides what it changes, or ``check``, or both.
+
+    Whoever overrides ``source`` or ``entries``, and not ``packer``, has trees read by these, file
+    by file; it is the same for ``sink``, ``make_folder`` and ``unpacker``.  What else the other
+    store has and provides, it has and provides, too.
+
+    :param inner: the other store
+    """
+
+    def __init__(self, inner: IStore) -> None:
+        self.inner = inner
+        directlyProvides(self, *providedBy(inner))
+
+    def check(self, use: Use, path: bytes) -> None:
+        """Is called before anything is done with a path; a FileTransferError refuses it.
+
+        Of a tree, each item that comes is asked about, and each folder that is gone into.  A file
+        that goes is asked about before it is given on, but may have been read.
+        """
+
+    @property
+    def checks_items(self) -> bool:
+        """Whether ``check`` is called for what is in a tree: where there is one."""
+        return type(self).check is not StoreWrapper.check
+
+    def source(self, path: bytes) -> ISource:
+        """See IStore."""
+        self.check(Use.READ, path)
+        return self.inner.source(path)
+
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> ISink:
+        """See IStore; ``more`` is what other interfaces of the store have here."""
+        self.check(Use.PUT, file.path)
+        return self.inner.sink(file, overwrite, durable, **more)
+
+    def entries(self, path: bytes) -> Iterator[Entry]:
+        """See IStore."""
+        self.check(Use.LIST, path)
+        return self.inner.entries(path)
+
+    def make_folder(self, path: bytes) -> None:
+        """See IStore."""
+        self.check(Use.MAKE_FOLDER, path)
+        self.inner.make_folder(path)
+
+    def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
+        """See IStore."""
+        self.check(Use.RENAME, path)
+        self.check(Use.RENAME, new)
+        self.inner.rename(path, new, overwrite)
+
+    def remove(self, path: bytes, deep: bool) -> int:
+        """See IStore."""
+        self.check(Use.REMOVE, path)
+        return self.inner.remove(path, deep)
+
+    def packer(self) -> IPacker:
+        """See ITreeStore."""
+        if self._changes_files_only("packer", "source", "entries"):
+            return PiecewisePacker(self)
+        packer = packer_of(self.inner)
+        return CheckedPacker(packer, self.check) if self.checks_items else packer
+
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
+        """See ITreeStore."""
+        if self._changes_files_only("unpacker", "sink", "make_folder"):
+            return PiecewiseUnpacker(self, overwrite, durable, alike)
+        unpacker = unpacker_of(self.inner, overwrite, durable, alike)
+        if not self.checks_items:
+            return unpacker
+
+        def route(use: Use, path: bytes) -> IUnpacker:
+            self.check(use, path)
+            return unpacker
+
+        return RoutedUnpacker([unpacker], route)
+
+    def _changes_files_only(self, tree: str, *files: str) -> bool:
+        """Whether the class that changes what single files go by leaves the way of trees alone."""
+        changing = next(
+            each for each in type(self).__mro__ if not {tree, *files}.isdisjoint(vars(each))
+        )
+        return tree not in vars(changing)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "inner":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.inner, name)
+
+
+@implementer(IPacker)
+class CheckedPacker:
+    """Another packer; each folder that it goes into is asked about, and each file that it gives."""
+
+    def __init__(self, inner: IPacker, check: Check) -> None:
+        self._inner, self._check = inner, check
+
+    def describe(self, path: bytes) -> Item:
+        """See IPacker."""
+        self._check(Use.LIST, path)
+        return self._inner.describe(path)
+
+    def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
+        """See IPacker."""
+        self._check(Use.LIST, folder)
+        return (self._given(folder, each) for each in self._inner.items(folder, small, packing))
+
+    def states(
+        self, folder: bytes, most: int, packing: Packing
+    ) -> tuple[States, list[Item]] | None:
+        """See IPacker."""
+        self._check(Use.LIST, folder)
+        found = self._inner.states(folder, most, packing)
+        if found is None:
+            return None
+        return found[0], [self._given(folder, each) for each in found[1]]
+
+    def item(self, folder: bytes, name: bytes, small: int) -> Item:
+        """See IPacker."""
+        try:
+            self._check(Use.READ, join(folder, name))
+        except FileTransferError as error:
+            return Unsendable(name, error.code, shortened(error.text))
+        return self._inner.item(folder, name, small)
+
+    def close(self) -> None:
+        """See IPacker."""
+        self._inner.close()
+
+    def _given(self, folder: bytes, item: Item) -> Item:
+        """An item, or where it tells what may not be read, why not."""
+        if not isinstance(item, Link) and not getattr(item, "blake3", b""):
+            return item
+        try:
+            self._check(Use.READ, join(folder, item.name))
+        except FileTransferError as error:
+            return Unsendable(item.name, error.code, shortened(error.text))
+        return item
+
+
+@implementer(IUnpacker)
+class RoutedUnpacker:
+    """Other unpackers, of which each item goes to one, or to none.
+
+    They take the items in order, but for the sums of folders, which come last, and in one call:
+    what bounds them is for each call of an unpacker.
+
+    :param unpackers: all of them
+    :param route: says which takes an item; the same one for all of Use.COMPARE
+    """
+
+    def __init__(self, unpackers: Sequence[IUnpacker], route: Route) -> None:
+        self._unpackers, self._route = unpackers, route
+
+    def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        """See IUnpacker."""
+        items = [(part.folder, item) for part in parts for item in part.items]
+        ways: dict[int, IUnpacker] = {}
+        became: dict[int, Outcome | Failing] = {}
+        for number, (folder, item) in enumerate(items):
+            try:
+                ways[number] = self._route(_use_of(item), join(folder, item.name))
+            except FileTransferError as error:
+                became[number] = Failing(error.code, shortened(error.text))
+        if not became and len({*map(id, ways.values())}) == 1:
+            return ways[0].unpack(parts)
+        in_order = sorted(ways, key=lambda number: isinstance(items[number][1], Summed))
+        for way, run in groupby(in_order, key=ways.__getitem__):
+            numbers = [*run]
+            results = _unpacked(way, [items[number] for number in numbers])
+            became.update(zip(numbers, results, strict=True))
+        return _told([became[number] for number in range(len(items))])
+
+    def close(self) -> None:
+        """See IUnpacker."""
+        for each in self._unpackers:
+            each.close()
+
+
+def _use_of(item: Item) -> Use:
+    if isinstance(item, Summed):
+        return Use.COMPARE
+    is_folder = isinstance(item, Described) and item.kind == "directory"
+    return Use.MAKE_FOLDER if is_folder or isinstance(item, Settled) else Use.PUT
+
+
+def _unpacked(unpacker: IUnpacker, items: Sequence[tuple[bytes, Item]]) -> list[Outcome | Failing]:
+    """What became of each, or why it failed."""
+    outcomes, failures = unpacker.unpack(
+        [
+            Part(folder, tuple(item for _, item in run))
+            for folder, run in groupby(items, key=itemgetter(0))
+        ]
+    )
+    reasons = iter(failures)
+    return [next(reasons) if each == Outcome.FAILED else each for each in outcomes]
+
+
+def _told(became: Sequence[Outcome | Failing]) -> tuple[list[Outcome], list[Failing]]:
+    failures = [each for each in became if isinstance(each, Failing)]
+    return [Outcome.FAILED if isinstance(each, Failing) else each for each in became], failures
