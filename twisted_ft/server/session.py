@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.server.budget import CONNECTION, Budget, Cost, Holding
 from twisted_ft.server.events import Action, Event, Events, Kind
+from twisted_ft.server.permitted import PermittedStore
 from twisted_ft.server.rights import READING, Right, refusal
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.rate import RateLimit
@@ -82,6 +83,16 @@ class Session:
         if not self.may(right, path):
             single = (each for each in Right if each in right and not self.may(each, path))
             raise refusal(next(single, right), self.rights, path)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the rights are the same for all paths: no subclass has a say in them."""
+        return type(self).may is Session.may and type(self).check is Session.check
+
+    @property
+    def view(self) -> PermittedStore:
+        """The store, in which what may not be done raises ReadOnly or Forbidden."""
+        return PermittedStore(self.store, self)
 
     def hold(self, cost: Cost) -> Deferred[Holding]:
         """Fires with a part of the budget, once there is room for it."""
