@@ -1,16 +1,16 @@
-"""A disk that is full on either side: said, nothing lost, and carried on when there is room."""
+"""A disk that is full on either side: said, and nothing is written that has no room."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.kit.disks import mounted
 from tests.kit.places import Place
-from tests.kit.programs import Server, ft, kept_in
+from tests.kit.programs import Server, ft
 
 CONTENT = os.urandom(6 << 20)
 
@@ -20,13 +20,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for 8 MiB."""
     path = tmp_path / "small"
     path.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"only root may mount a file system: {error}")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+    with mounted(path, "size=8m"):
+        yield path
 
 
 def _fill(disk: Path) -> Path:
@@ -36,34 +31,32 @@ def _fill(disk: Path) -> Path:
 
 
 def test_at_the_client(place: Place, small_disk: Path) -> None:
-    url = place.file("a", CONTENT)
+    """Nothing is written of what can't fit; what fits goes on beside it."""
+    large, few = place.file("large", CONTENT), place.file("few", CONTENT[:1000])
     ballast = _fill(small_disk)
-    failed = ft("get", "--json", url, small_disk)
-    assert failed.line["code"] == "no-space"
-    assert "make room, and try again" in failed.sentence
-    kept = kept_in(small_disk)
-    assert kept > 0
-    assert not (small_disk / "a").exists()
+    failed = ft("get", "--json", large, few, f"{small_disk}/")
+    assert [line.get("code") for line in failed.lines[:2]] == ["no-space", None]
+    assert "make room, and try again" in failed.err
+    assert sorted(os.listdir(small_disk)) == ["ballast", "few"]
     ballast.unlink()
-    line = ft("get", "--json", url, small_disk).ok().line
-    assert (line["resumed_from"], line["sent"]) == (kept, len(CONTENT) - kept)
-    assert (small_disk / "a").read_bytes() == CONTENT
+    assert ft("get", "--json", large, small_disk).ok().line["resumed_from"] == 0
+    assert (small_disk / "large").read_bytes() == CONTENT
 
 
 def test_at_the_server(tmp_path: Path, small_disk: Path) -> None:
-    (tmp_path / "a").write_bytes(CONTENT)
+    """Nothing is written of what can't fit; what fits goes on beside it."""
+    (tmp_path / "large").write_bytes(CONTENT)
+    (tmp_path / "few").write_bytes(CONTENT[:1000])
     ballast = _fill(small_disk)
     with Server(small_disk, "--writable") as server:
-        failed = ft("put", "--json", tmp_path / "a", server.url())
-        assert failed.line["code"] == "no-space"
-        assert "make room, and try again" in failed.sentence
-        kept = kept_in(small_disk)
-        assert kept > 0
-        assert not (small_disk / "a").exists()
+        failed = ft("put", "--json", tmp_path / "large", tmp_path / "few", server.url())
+        assert [line.get("code") for line in failed.lines[:2]] == ["no-space", None]
+        assert "make room, and try again" in failed.err
+        assert sorted(os.listdir(small_disk)) == ["ballast", "few"]
         ballast.unlink()
-        line = ft("put", "--json", tmp_path / "a", server.url()).ok().line
-        assert (line["resumed_from"], line["sent"]) == (kept, len(CONTENT) - kept)
-    assert (small_disk / "a").read_bytes() == CONTENT
+        line = ft("put", "--json", tmp_path / "large", server.url()).ok().line
+        assert (line["resumed_from"], line["sent"]) == (0, len(CONTENT))
+    assert (small_disk / "large").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("direction", ["get", "put"])

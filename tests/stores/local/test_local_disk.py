@@ -46,11 +46,11 @@ def small_disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def test_a_full_disk(small_disk: Disk) -> None:
-    """All that found room is kept, and carried on with once there is more."""
+    """By another program: all that found room is kept, and carried on with once there is more."""
     store, content = LocalStore(small_disk.place), content_of(700_000)
-    (small_disk.place / "filler").write_bytes(bytes(600_000))
     file = described(b"new", content)
     sink = store.sink(file, True)
+    (small_disk.place / "filler").write_bytes(bytes(600_000))
     pieces = [content[begin : begin + 1000] for begin in range(0, len(content), 1000)]
     with pytest.raises(NoSpace, match="new: no space left on the disk"):
         sink.write(pieces)

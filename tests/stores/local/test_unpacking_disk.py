@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.disks import mounted
 from tests.kit.unpacking import files, made
 from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
@@ -266,15 +267,6 @@ def test_a_folder_that_cant_take_its_place(place: Path, monkeypatch: pytest.Monk
 # -- a full disk -----------------------------------------------------------------------------
 
 
-def _small_disk(place: Path, options: str) -> Path:
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"only root may mount a file system: {error}")
-    return place
-
-
 @pytest.fixture
 def options() -> str:
     """Room for 64 KiB."""
@@ -286,10 +278,9 @@ def small_disk(options: str, tmp_path: Path) -> Iterator[Path]:
     """A file system with little room."""
     place = tmp_path / "small"
     place.mkdir()
-    _small_disk(place, options)
-    (place / "folder").mkdir()
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(place, options):
+        (place / "folder").mkdir()
+        yield place
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -345,6 +336,7 @@ def test_more_folders_than_are_held_open(place: Path) -> None:
 _KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[4])
+from tests.kit.disks import mounted
 from tests.kit.unpacking import files, made
 from twisted_ft.stores import system
 from twisted_ft.stores.local import LocalStore
@@ -371,6 +363,7 @@ unpacked(unpacker, (folder, files(9)))
 _KILLED_AGAIN = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[3])
+from tests.kit.disks import mounted
 from tests.kit.unpacking import files
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.conformance.samples import unpacked

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
@@ -451,6 +452,16 @@ class Folder:
         """Let go of it."""
         if self._fd is not None:
             system.unlock(self._fd)
+
+    def free(self) -> int | None:
+        """Bytes of its file system that this user can still fill (statvfs(3)).
+
+        None, where it doesn't tell, as some that are programs (FUSE).
+        """
+        if not hasattr(os, "statvfs"):  # Windows
+            return shutil.disk_usage(self._place).free
+        status = os.statvfs(self._place if self._fd is None else self._fd)
+        return status.f_bavail * status.f_frsize if status.f_blocks else None
 
     def sync_file_system(self) -> None:
         """Make durable all that was written to its file system (syncfs(2))."""

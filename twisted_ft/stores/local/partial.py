@@ -27,6 +27,7 @@ from twisted_ft.errors import Busy, FileTransferError, IsADirectory, NotAFile, S
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.refusals import already_exists, os_errors_named
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes
@@ -51,13 +52,21 @@ class PartialFile:
     """The sink of a folder: see ISink, and the module's docstring.
 
     :param folder: is closed when the sink ends
+    :param room: has what is still to be written, or it isn't begun
     :param durable: whether it is synced before it is published
     :raises Busy: another sink of this name is open, here or in another process
+    :raises NoSpace: it can't fit
     :raises OSError: it can't be made, and ``folder`` is still open
     """
 
     def __init__(
-        self, folder: Folder, name: bytes, file: Attributes, overwrite: bool, durable: bool
+        self,
+        folder: Folder,
+        name: bytes,
+        file: Attributes,
+        room: Room,
+        overwrite: bool,
+        durable: bool,
     ) -> None:
         self._folder = folder
         self._name = name
@@ -65,9 +74,13 @@ class PartialFile:
         self._mode = file.mode & 0o777
         self._overwrite, self._durable = overwrite, durable
         self._part, self._record = partial_names(name)
+        self._grant: Grant | None = None
         self._fd = self._open_locked()
         try:
             self.offset = self._kept_size()
+            self._grant = self._granted(room)
+            if not self.offset:
+                self._folder.write_record(self._record, self._identity())
         except BaseException:
             with suppress(FileTransferError):
                 self.keep()
@@ -106,8 +119,16 @@ class PartialFile:
         if size <= self._file.size and self._folder.read_record(self._record) == self._identity():
             return size
         os.ftruncate(self._fd, 0)
-        self._folder.write_record(self._record, self._identity())
         return 0
+
+    def _granted(self, room: Room) -> Grant:
+        missing = self._file.size - self.offset
+        grant = room.grant(self._folder, missing)
+        if grant.left < missing:
+            fits = grant.left
+            grant.end()
+            raise no_room(self._file.path, missing, fits)
+        return grant
 
     def _identity(self) -> bytes:
         return b"%d %b\n" % (self._file.size, self._file.version.hex().encode())
@@ -127,6 +148,8 @@ class PartialFile:
         """See ISink."""
         with os_errors_named(self._file.path):
             system.write_all(self._fd, pieces)
+        if self._grant is not None:
+            self._grant.use(sum(map(len, pieces)))
 
     def publish(self) -> None:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
@@ -199,6 +222,8 @@ class PartialFile:
         try:
             self._close_file()
         finally:
+            if self._grant is not None:
+                self._grant.end()
             self._folder.close()
 
     def _close_file(self) -> None:

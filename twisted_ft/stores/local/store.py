@@ -33,6 +33,7 @@ from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
 from twisted_ft.stores.local.partial import PartialFile, replaceable
 from twisted_ft.stores.local.removal import Removal
+from twisted_ft.stores.local.room import Room
 from twisted_ft.stores.local.unpacking import LocalUnpacker
 from twisted_ft.stores.names import (
     PARTIAL,
@@ -121,14 +122,21 @@ class LocalStore:
     :param durable: False: nothing that is received is ever synced
     :param makes_root: whether a tree that is received may make the folder.  What is served should
         be there: where it is missing, its disk mostly is
+    :param min_free: bytes that stay free on its file system, whatever is received
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], *, durable: bool = True, makes_root: bool = False
+        self,
+        root: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        makes_root: bool = False,
+        min_free: int = 0,
     ) -> None:
         self.root = os.fspath(root)
         self._durable, self._makes_root = durable, makes_root
         self._digests = Digests()
+        self._room = Room(min_free)
 
     def __repr__(self) -> str:
         return f"LocalStore({self.root!r})"
@@ -148,7 +156,9 @@ class LocalStore:
         with os_errors_named(file.path):
             try:
                 self._check_wanted(folder, name, file, overwrite)
-                return PartialFile(folder, name, file, overwrite, durable and self._durable)
+                return PartialFile(
+                    folder, name, file, self._room, overwrite, durable and self._durable
+                )
             except BaseException:
                 folder.close()
                 raise
@@ -247,7 +257,9 @@ class LocalStore:
             return PiecewiseUnpacker(self, overwrite, durable, alike)
         durable = durable and self._durable
         new_root = self.root if self._makes_root else None
-        return LocalUnpacker(new_root, self._chain(), self.source, overwrite, durable, alike)
+        return LocalUnpacker(
+            new_root, self._chain(), self.source, self._room, overwrite, durable, alike
+        )
 
     def _chain(self) -> OpenFolders:
         return OpenFolders(lambda: Folder.root(self.root), lambda path: _checked(components(path)))

@@ -31,6 +31,7 @@ from twisted_ft.stores.interfaces import Alike, ISource, IUnpacker
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.partial import check_replaceable, replaceable
+from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.local.staging import HiddenFolder, StagingFolder
 from twisted_ft.stores.local.surveying import all_of
 from twisted_ft.stores.names import check_link_target, file_components, join
@@ -70,6 +71,7 @@ class LocalUnpacker:
     :param new_root: the store's folder, where it may be made if it is missing
     :param folders: opens a folder by its path
     :param source: opens a file by its path, to compare it by its digest
+    :param room: has what is to be written, or it isn't
     :param alike: see ITreeStore
     """
 
@@ -78,14 +80,20 @@ class LocalUnpacker:
         new_root: str | None,
         folders: OpenFolders,
         source: Callable[[bytes], ISource],
+        room: Room,
         overwrite: bool,
         durable: bool,
         alike: Alike | None = None,
     ) -> None:
         self._new_root, self._folders, self._source = new_root, folders, source
+        self._room = room
         self._overwrite, self._durable = overwrite, durable
         self._alike = alike
         self._sums_left = 0
+        self._to_write = 0
+        """bytes of all small files that have come together"""
+        self._grants: dict[int, Grant] = {}
+        """what of that fits, by file system"""
         self._stagings: OrderedDict[bytes, StagingFolder] = OrderedDict()
         self._new: OrderedDict[bytes, None] = OrderedDict()
         """folders that this unpacker has made, or found empty"""
@@ -113,6 +121,9 @@ class LocalUnpacker:
         self._outcomes, self._failures, self._unsynced = [], {}, None
         self._settled.clear()
         self._sums_left = MOST_SUMMED
+        self._to_write = sum(
+            len(item.content) for part in parts for item in part.items if type(item) is Whole
+        )
         try:
             for part in parts:
                 self._take(part)
@@ -121,6 +132,8 @@ class LocalUnpacker:
             self._sync_names()
         finally:
             self.close()
+            while self._grants:
+                self._grants.popitem()[1].end()
         if self._unsynced is not None:
             raise failure_of(self._unsynced, b"") from self._unsynced
         failures = [Failing(each.code, each.text) for _, each in sorted(self._failures.items())]
@@ -383,9 +396,20 @@ class LocalUnpacker:
             raise Corrupt(f"{path}: what arrived isn't what was sent; run again to have it")
         if not staging.new:
             self._check_free(staging, item.name)
+        self._take_room(staging, item)
         exact = bool(item.mode & 0o777 & self._mask)
         staging.write(item, len(self._outcomes), exact, self._syncs_each)
         return _DONE
+
+    def _take_room(self, staging: StagingFolder, item: Whole) -> None:
+        """See that a file fits, before any of those that have come together is written."""
+        grant = self._grants.get(staging.device)
+        if grant is None:
+            grant = self._room.grant(staging.folder, self._to_write)
+            self._grants[staging.device] = grant
+        if len(item.content) > grant.left:
+            raise no_room(join(staging.path, item.name), len(item.content), grant.left)
+        grant.use(len(item.content))
 
     def _link(self, staging: StagingFolder, item: Link) -> Outcome:
         """Make a link under another name; one that leads out is refused."""
