@@ -14,7 +14,7 @@ from twisted_ft.errors import BadName, FileTransferError
 from twisted_ft.stores.conformance.samples import BAD_NAMES, GOOD_NAMES, described
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local import store as local
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.names import check_for_windows, components, file_components
 
 PATHS = st.lists(

@@ -116,6 +116,7 @@ class IStore(Interface):
         :raises Unchanged: the store has this file, with the same size and mtime
         :raises AlreadyExists: there is one, and ``overwrite`` is false
         :raises Busy: another sink of this name is open
+        :raises NoSpace: it can't fit
         :raises FileTransferError: NotFound (no such folder), IsADirectory, BadName, ...
         """
 
@@ -226,4 +227,49 @@ class ITreeStore(IStore):
         :param overwrite: whether a file that has the name may be replaced
         :param durable: whether what has its name outlasts a crash
         :param alike: is told of each Summed whose files are held, by the thread that unpacks
+        """
+
+
+class IKeepingStore(IStore):
+    """A store that says what it keeps of files that didn't arrive, and that lets go of it.
+
+    What is kept of a file is said as an Entry of kind ``partial``: ``path`` is the file that it is
+    to be, ``size`` the bytes that there are, ``mtime`` when they last changed, by the store's own
+    clock.  Where nobody knows what it is to be, it has a name of the store's own.
+    """
+
+    def sink(file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = "") -> ISink:
+        """See IStore.
+
+        :param owner: whose it is, in the caller's words, of at most 1,024 bytes: it is written down
+            beside what is kept
+        :raises ValueError: the owner's name is too long
+        """
+
+    def kept(path: bytes, deep: bool) -> Iterator[Entry]:
+        """What is kept in a folder, sorted by name; for a file, what is kept of that.
+
+        What is being written now is among it.
+
+        :param deep: and in all folders below, each after the one that it is in
+        :raises FileTransferError: as for ``entries``
+        """
+
+    def remove(path: bytes, deep: bool) -> int:
+        """See IStore.  What is kept of a file goes with it.
+
+        Where there is only what is kept, that is removed, and counts; it may be named by the
+        store's own name for it, too.
+
+        :raises Busy: it is being written
+        """
+
+    def sweep(age: float, total: int) -> tuple[int, int]:
+        """Let go of what has not changed for ``age`` seconds, and of the oldest beyond ``total``.
+
+        What is being written stays.
+
+        :param total: bytes that may be kept of all files together
+        :returns: how many were removed, and their bytes
+        :raises FileTransferError: the store can't be looked through
         """

@@ -47,6 +47,8 @@ class _Partial:
     size: int
     version: bytes
     content: bytearray = field(default_factory=bytearray)
+    owner: str = ""
+    """whose it is; see IKeepingStore"""
 
 
 @implementer(ISource)
@@ -168,7 +170,9 @@ class MemoryStore:
             self._check_folders(names[:-1])
         raise NotFound(f"{escaped(path)}: there is no such file or folder")
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+    def sink(
+        self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
+    ) -> ISink:
         """See IStore; nothing in memory is durable."""
         names = file_components(file.path)
         with self.lock:
@@ -177,7 +181,9 @@ class MemoryStore:
             if known is not None and (len(known.content), known.mtime) == (file.size, file.mtime):
                 raise Unchanged(f"{escaped(file.path)}: already there, with the same size and time")
             self.check_replaceable(file.path, overwrite)
-            return MemorySink(self, file, self._partial_for(file), overwrite)
+            partial = self._partial_for(file)
+            partial.owner = owner
+            return MemorySink(self, file, partial, overwrite)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore."""

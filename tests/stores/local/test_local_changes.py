@@ -24,7 +24,7 @@ from twisted_ft.errors import (
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.folder import Folder
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import partial_names
 
 resource = pytest.importorskip("resource")
 

@@ -15,7 +15,7 @@ from twisted_ft.errors import BadName, FileTransferError, NotADirectory, NotAFil
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.folder import Folder
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import partial_names
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
 

@@ -20,7 +20,7 @@ from twisted_ft.errors import AlreadyExists, Busy, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.conformance.samples import content_in, content_of, described, put
 from twisted_ft.stores.local import LocalStore
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import Record, partial_names
 from twisted_ft.stores.memory import MemoryStore
 
 FILE = described(b"new", b"12345678")
@@ -54,10 +54,37 @@ def test_another_store_carries_on(store: LocalStore) -> None:
     _finish(LocalStore(store.root), 4)
 
 
-@pytest.mark.parametrize("record", [b"", b"8", b"8 \n", b"8 31", b"\xff" * 5000, b"8 31\n\n"])
+@pytest.mark.parametrize(
+    "record", [b"", b"8", b"8 \n", b"8 31", b"\xff" * 5000, b"8 31\n\n", b"8 31\n0\n\n"]
+)
 def test_a_damaged_record_is_not_believed(store: LocalStore, record: bytes) -> None:
     Path(store.root, FROM).write_bytes(record)
     _finish(store, 0)
+
+
+def test_a_record_of_an_earlier_version_is_carried_on(store: LocalStore) -> None:
+    """It is one line; from then on it says what the file is to be called, and whose it is."""
+    record = Path(store.root, FROM)
+    first, *others = record.read_bytes().splitlines(keepends=True)
+    assert others == [b"new".hex().encode() + b"\n", b"\n"]
+    record.write_bytes(first)
+    sink = store.sink(FILE, True, owner="\u00e4 person\n\udcff")
+    assert sink.offset == 4
+    sink.keep()
+    known = Record.read(record.read_bytes())
+    assert known == Record(first, b"new", "\u00e4 person\n\udcff")
+    _finish(store, 4)
+
+
+def test_an_owner_with_too_long_a_name(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    with pytest.raises(ValueError, match="at most 1,024 bytes"):
+        store.sink(FILE, True, owner="x" * 1025)
+    longest = described(b"n" * 255, b"1234", version=b"\xff" * 255)
+    sink = store.sink(longest, True, owner="x" * 1024)
+    sink.write([b"12"])
+    sink.keep()
+    assert store.sink(longest, True).offset == 2
 
 
 def test_a_missing_record(store: LocalStore) -> None:

@@ -21,7 +21,7 @@ from twisted_ft.stores.conformance.samples import (
 )
 from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.local import LocalStore, folder
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import partial_names
 from twisted_ft.wire.messages import Item, Part
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other owners")

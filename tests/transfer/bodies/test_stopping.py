@@ -42,8 +42,10 @@ class Telling(MemoryStore):
         source.read = told  # type: ignore[method-assign]
         return source
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
-        sink = super().sink(file, overwrite, durable)
+    def sink(
+        self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
+    ) -> ISink:
+        sink = super().sink(file, overwrite, durable, owner=owner)
         assert isinstance(sink, MemorySink)
         kept = sink.kept
 

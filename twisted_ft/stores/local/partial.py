@@ -3,7 +3,7 @@
 Beside the file that is to be ``NAME`` stand, until it is published,
 
 * ``.ft-DIGEST.part``: what has arrived, from the first byte on, without holes;
-* ``.ft-DIGEST.from``: which state of which file that is, as its sender named it.
+* ``.ft-DIGEST.from``: which state of which file that is, and whose (``record.py``).
 
 DIGEST is that of NAME, so that a name of any length has room for it.  Who holds the lock on
 the ``.part`` (flock(2)) is the only one to touch either; a process that dies lets go of it.
@@ -20,13 +20,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from blake3 import blake3
 from zope.interface import implementer
 
 from twisted_ft.errors import Busy, FileTransferError, IsADirectory, NotAFile, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.local.record import Record, partial_names
 from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.refusals import already_exists, os_errors_named
 from twisted_ft.terminal import escaped
@@ -41,12 +41,6 @@ _OWNER = 0o600
 """The permissions without which a partial file couldn't be carried on."""
 
 
-def partial_names(name: bytes) -> tuple[bytes, bytes]:
-    """What the data and the record of a file are called while it is on its way."""
-    stem = b".ft-" + blake3(name).digest()[:16].hex().encode()
-    return stem + b".part", stem + b".from"
-
-
 @implementer(ISink)
 class PartialFile:
     """The sink of a folder: see ISink, and the module's docstring.
@@ -54,6 +48,7 @@ class PartialFile:
     :param folder: is closed when the sink ends
     :param room: has what is still to be written, or it isn't begun
     :param durable: whether it is synced before it is published
+    :param owner: whose it is
     :raises Busy: another sink of this name is open, here or in another process
     :raises NoSpace: it can't fit
     :raises OSError: it can't be made, and ``folder`` is still open
@@ -67,20 +62,21 @@ class PartialFile:
         room: Room,
         overwrite: bool,
         durable: bool,
+        owner: str = "",
     ) -> None:
         self._folder = folder
         self._name = name
         self._file = file
         self._mode = file.mode & 0o777
         self._overwrite, self._durable = overwrite, durable
-        self._part, self._record = partial_names(name)
+        self._part, self._from = partial_names(name)
+        self._record = Record.of(file.size, file.version, name, owner)
         self._grant: Grant | None = None
         self._fd = self._open_locked()
         try:
             self.offset = self._kept_size()
             self._grant = self._granted(room)
-            if not self.offset:
-                self._folder.write_record(self._record, self._identity())
+            self._write_record()
         except BaseException:
             with suppress(FileTransferError):
                 self.keep()
@@ -116,7 +112,7 @@ class PartialFile:
     def _kept_size(self) -> int:
         """How much of this very state of the file is here; what is of another is dropped."""
         size = os.fstat(self._fd).st_size
-        if size <= self._file.size and self._folder.read_record(self._record) == self._identity():
+        if size <= self._file.size and self._is_same_state():
             return size
         os.ftruncate(self._fd, 0)
         return 0
@@ -130,8 +126,15 @@ class PartialFile:
             raise no_room(self._file.path, missing, fits)
         return grant
 
-    def _identity(self) -> bytes:
-        return b"%d %b\n" % (self._file.size, self._file.version.hex().encode())
+    def _is_same_state(self) -> bool:
+        known = Record.read(self._folder.read_record(self._from))
+        return known is not None and known.state == self._record.state
+
+    def _write_record(self) -> None:
+        """Say whose it is, where that isn't said already."""
+        said = self._record.said()
+        if not self.offset or self._folder.read_record(self._from) != said:
+            self._folder.write_record(self._from, said)
 
     def kept(self) -> Iterator[bytes]:
         """See ISink."""
@@ -186,7 +189,7 @@ class PartialFile:
             raise
 
     def _give_name(self) -> None:
-        self._folder.remove(self._record)
+        self._folder.remove(self._from)
         if not system.MOVES_OPEN_FILES:
             self._close_file()
         if self._overwrite:
@@ -211,7 +214,7 @@ class PartialFile:
             with os_errors_named(self._file.path):
                 try:
                     with suppress(PermissionError):  # somebody else's
-                        self._folder.remove(self._record)
+                        self._folder.remove(self._from)
                     if not system.MOVES_OPEN_FILES:
                         self._close_file()
                     self._folder.remove(self._part)

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.local.folder import Folder
-from twisted_ft.stores.local.partial import partial_names
+from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.local.removal import Removal
 from twisted_ft.wire.messages import Link, Whole
 

@@ -148,7 +148,9 @@ class LocalStore:
             fd, status = folder.open_file(name)
         return LocalSource(path, fd, status, self._digests)
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+    def sink(
+        self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
+    ) -> ISink:
         """See IStore."""
         *folders, name = _checked(file_components(file.path))
         with os_errors_named(b"/".join(folders)):
@@ -157,7 +159,7 @@ class LocalStore:
             try:
                 self._check_wanted(folder, name, file, overwrite)
                 return PartialFile(
-                    folder, name, file, self._room, overwrite, durable and self._durable
+                    folder, name, file, self._room, overwrite, durable and self._durable, owner
                 )
             except BaseException:
                 folder.close()
