@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from twisted_ft.errors import (
     NotFound,
     Unchanged,
 )
-from twisted_ft.stores.interfaces import Buffer, ISink, ISource, IStore
+from twisted_ft.stores.interfaces import Buffer, IKeepingStore, ISink, ISource
 from twisted_ft.stores.names import PATH_MAX, changeable_components, components, file_components
 from twisted_ft.stores.refusals import unsayable
 from twisted_ft.terminal import escaped
@@ -49,6 +50,8 @@ class _Partial:
     content: bytearray = field(default_factory=bytearray)
     owner: str = ""
     """whose it is; see IKeepingStore"""
+    changed: int = field(default_factory=time.time_ns)
+    """when it last did, in nanoseconds since 1970"""
 
 
 @implementer(ISource)
@@ -99,6 +102,7 @@ class MemorySink:
         """See ISink."""
         for piece in pieces:
             self._partial.content += piece
+        self._partial.changed = time.time_ns()
 
     def publish(self) -> None:
         """See ISink."""
@@ -134,7 +138,7 @@ class MemorySink:
                 self._store.receiving.remove(self._file.path)
 
 
-@implementer(IStore)
+@implementer(IKeepingStore)
 class MemoryStore:
     """Files in a dictionary; a folder is there as soon as a file or ``folders`` names it.
 
@@ -237,18 +241,65 @@ class MemoryStore:
             self.partials[_renamed(partial, path, new)] = self.partials.pop(partial)
 
     def remove(self, path: bytes, deep: bool) -> int:
-        """See IStore."""
+        """See IKeepingStore."""
         names = changeable_components(path)
         with self.lock:
+            if self._is_kept_only(path):
+                self._let_go(path)
+                return 1
             is_file = self._is_file(names)
             if not is_file and not deep:
                 raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
             self._check_quiet(path)
             self._keep_folder(names[:-1])
+            self._let_go(path)
             if is_file:
                 del self.files[path]
                 return 1
             return self._remove_folder(path)
+
+    def _is_kept_only(self, path: bytes) -> bool:
+        return path in self.partials and path not in self.files and not self._is_folder(path)
+
+    def _let_go(self, path: bytes) -> None:
+        """Drop what is kept of one file."""
+        if path in self.receiving:
+            raise Busy(
+                f"{escaped(path)}: a transfer to this name is under way; "
+                "try again when it has ended"
+            )
+        self.partials.pop(path, None)
+
+    def kept(self, path: bytes, deep: bool) -> Iterator[Entry]:
+        """See IKeepingStore."""
+        names = components(path)
+        with self.lock:
+            if path in self.files or self._is_kept_only(path):
+                paths = [path] if path in self.partials else []
+            else:
+                self._check_folders(names)
+                within = _below(self.partials, path) if path else list(self.partials)
+                depth = len(names) + 1
+                paths = [each for each in within if deep or each.count(b"/") < depth]
+            return iter([self._kept_entry(each) for each in sorted(paths, key=_in_listing)])
+
+    def _kept_entry(self, path: bytes) -> Entry:
+        kept = self.partials[path]
+        return Entry(path, "partial", len(kept.content), kept.changed, 0o600)
+
+    def sweep(self, age: float, total: int) -> tuple[int, int]:
+        """See IKeepingStore."""
+        with self.lock:
+            idle = set(self.partials) - self.receiving
+            oldest = sorted(idle, key=lambda each: self.partials[each].changed)
+            left = sum(len(self.partials[each].content) for each in idle)
+            count = freed = 0
+            for path in oldest:
+                kept = self.partials[path]
+                if left - freed > total or time.time_ns() - kept.changed >= age * 1e9:
+                    del self.partials[path]
+                    count, freed = count + 1, freed + len(kept.content)
+            return count, freed
 
     def _remove_folder(self, path: bytes) -> int:
         files, made = _below(self.files, path), _below(self._made, path)
@@ -331,6 +382,12 @@ def _then_unsaid(entries: list[Entry], path: bytes, unsaid: int) -> Iterator[Ent
     yield from entries
     if unsaid:
         raise unsayable(path, unsaid)
+
+
+def _in_listing(path: bytes) -> tuple[list[bytes], bytes]:
+    """What paths are sorted by, so that each folder's come together, before those below it."""
+    *folders, name = path.split(b"/")
+    return folders, name
 
 
 def _renamed(path: bytes, old: bytes, new: bytes) -> bytes:

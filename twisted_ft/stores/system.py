@@ -35,6 +35,14 @@ def mtime_of(status: os.stat_result) -> int:
     return time_said(status.st_mtime_ns)
 
 
+def last_change(status: os.stat_result) -> int:
+    """When something last changed, in nanoseconds since 1970, by this system's own clock.
+
+    That is st_ctime, as st_mtime can be any that a sender says; Windows has no such time.
+    """
+    return time_said(status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns)
+
+
 def time_said(mtime: int) -> int:
     """A time in nanoseconds since 1970, as it can be said."""
     return mtime if -TIME_MAX <= mtime <= TIME_MAX else TIME_MAX if mtime > 0 else -TIME_MAX

@@ -31,6 +31,7 @@ from twisted_ft.errors import (
     SourceChanged,
 )
 from twisted_ft.stores.conformance.changes import ChangeConformance
+from twisted_ft.stores.conformance.keeping import KeepingConformance
 from twisted_ft.stores.conformance.samples import (
     BAD_NAMES,
     GOOD_NAMES,
@@ -50,7 +51,7 @@ from twisted_ft.stores.tree import entries_below
 from twisted_ft.wire.messages import Entry
 
 
-class StoreConformance(SinkConformance, ChangeConformance, TreeConformance):
+class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, TreeConformance):
     """The tests; a subclass says how its store is made, and has a name that begins with Test."""
 
     def make_store(self, place: Path) -> IStore:

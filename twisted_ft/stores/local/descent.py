@@ -24,7 +24,8 @@ class _Level:
 
 
 def folders_below(top: Folder) -> Generator[tuple[bytes, Folder]]:
-    """The folder ``top`` and each below it, open, with its path from there; outer ones first.
+    """The folder ``top`` and each below it, open, with its path from there; outer ones first,
+    and those in one folder sorted by name.
 
     Links aren't followed.  What can't be opened, or is gone by then, is passed over.  Each is the
     caller's until the next one is asked for; close the iterator where you don't go to its end.
@@ -67,4 +68,4 @@ def _entered(here: Folder, name: bytes) -> tuple[Folder, _Level] | None:
 
 
 def _level(folder: Folder) -> _Level:
-    return _Level(folder.status(), apart(joined(folder.folder_names())))
+    return _Level(folder.status(), apart(joined(sorted(folder.folder_names()))))

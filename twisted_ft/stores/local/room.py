@@ -8,21 +8,34 @@ the next one begins.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from math import inf
 from threading import Lock
+from time import monotonic
 
 from twisted_ft.errors import NoSpace
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.terminal import escaped
+
+_NOT_AGAIN = 10
+"""Seconds for which nobody looks again whether room for so much can be made, as it is a walk
+through all that a store has."""
 
 
 class Room:
     """The free space of the file systems that one store is on.
 
     :param min_free: bytes that stay free on each
+    :param make: asked for room on a file system (its st_dev), of so many bytes; it tells how many
+        there are to be had there, and makes room only if those are enough
     """
 
-    def __init__(self, min_free: int) -> None:
-        self._min_free = min_free
+    def __init__(self, min_free: int, make: Callable[[int, int], int]) -> None:
+        self._min_free, self._make = min_free, make
+        self._making = Lock()
+        """held while room is made, as one who does is enough"""
+        self._in_vain = (-inf, 0)
+        """when it was last asked for too much, and how much there was"""
         self._promised = Counter[int]()
         """bytes that are still to be written, by file system"""
         self._lock = Lock()
@@ -33,12 +46,36 @@ class Room:
         :raises OSError: it doesn't tell
         """
         device = folder.status().st_dev
+        grant = self._of_what_is_free(folder, device, size)
+        if grant.lack and self._may_look(grant.lack):
+            grant.end()
+            with self._making:
+                grant = self._of_what_is_free(folder, device, size)
+                if grant.lack:
+                    grant.end()
+                    self._make_room(device, grant.lack)
+                    grant = self._of_what_is_free(folder, device, size)
+        return grant
+
+    def _may_look(self, lack: int) -> bool:
+        """Whether room is looked for: who asks for very much, again and again, is told at once."""
+        when, there_was = self._in_vain
+        return lack <= there_was or monotonic() > when + _NOT_AGAIN
+
+    def _make_room(self, device: int, lack: int) -> None:
+        there_was = self._make(device, lack)
+        if there_was < lack:
+            self._in_vain = (monotonic(), there_was)
+
+    def _of_what_is_free(self, folder: Folder, device: int, size: int) -> Grant:
         with self._lock:
             free = folder.free()
+            fits = size
             if free is not None:
-                size = min(size, max(free - self._min_free - self._promised[device], 0))
-            self._promised[device] += size
-        return Grant(self, device, size)
+                fits = free - self._min_free - self._promised[device]
+            granted = max(min(size, fits), 0)
+            self._promised[device] += granted
+        return Grant(self, device, granted, max(size - fits, 0))
 
     def give_back(self, device: int, size: int) -> None:
         """So much of what was promised is written by now, or never will be."""
@@ -49,12 +86,15 @@ class Room:
 
 
 class Grant:
-    """What one writer has been promised; see Room."""
+    """What one writer has been promised; see Room.
 
-    def __init__(self, room: Room, device: int, left: int) -> None:
+    :param left: bytes that are still to be written
+    :param lack: bytes that would have to become free for all that was asked for
+    """
+
+    def __init__(self, room: Room, device: int, left: int, lack: int) -> None:
         self._room, self._device = room, device
-        self.left = left
-        """bytes that are still to be written"""
+        self.left, self.lack = left, lack
 
     def use(self, size: int) -> None:
         """So many bytes have been written: they aren't free any more."""

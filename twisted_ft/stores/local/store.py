@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 from zope.interface import implementer
 
@@ -19,6 +21,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import (
     Alike,
     IDescriptorSource,
+    IKeepingStore,
     IPacker,
     ISink,
     ISource,
@@ -28,10 +31,20 @@ from twisted_ft.stores.interfaces import (
 from twisted_ft.stores.local.digests import Digests
 from twisted_ft.stores.local.folder import HAS_DIR_FD, Folder
 from twisted_ft.stores.local.joined import apart, joined
+from twisted_ft.stores.local.kept import (
+    OWN_NAME,
+    Kept,
+    kept_below,
+    let_go,
+    look,
+    room_in,
+    sweep,
+)
 from twisted_ft.stores.local.moved_links import check_moved_links
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
 from twisted_ft.stores.local.partial import PartialFile, replaceable
+from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.local.removal import Removal
 from twisted_ft.stores.local.room import Room
 from twisted_ft.stores.local.unpacking import LocalUnpacker
@@ -42,6 +55,7 @@ from twisted_ft.stores.names import (
     check_for_windows,
     components,
     file_components,
+    join,
 )
 from twisted_ft.stores.piecewise import PiecewiseUnpacker
 from twisted_ft.stores.refusals import already_exists, os_errors_named, unsayable
@@ -111,7 +125,7 @@ class LocalSource:
                 os.close(fd)
 
 
-@implementer(ITreeStore)
+@implementer(ITreeStore, IKeepingStore)
 class LocalStore:
     """The files below one folder; see IStore.
 
@@ -136,7 +150,7 @@ class LocalStore:
         self.root = os.fspath(root)
         self._durable, self._makes_root = durable, makes_root
         self._digests = Digests()
-        self._room = Room(min_free)
+        self._room = Room(min_free, self._make_room)
 
     def __repr__(self) -> str:
         return f"LocalStore({self.root!r})"
@@ -236,18 +250,77 @@ class LocalStore:
             here.sync()
 
     def remove(self, path: bytes, deep: bool) -> int:
-        """See IStore; a link is removed itself."""
+        """See IKeepingStore; a link is removed itself."""
+        if self._removed_by_own_name(path):
+            return 1
         *folders, name = _checked(changeable_components(path))
         with os_errors_named(path), self._folder(folders) as folder:
-            count = 1
-            if not folder.has_folder(name):
-                folder.remove(name)
-            elif deep:
-                count = Removal(folder, path).run()
-            else:
+            if not deep and _is_folder(folder, name):
                 raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
+            was_kept, count = let_go(folder, partial_names(name)[0], path), 1
+            try:
+                if folder.has_folder(name):
+                    count = Removal(folder, path).run()
+                else:
+                    folder.remove(name)
+            except FileNotFoundError:
+                if not was_kept:
+                    raise
             folder.sync()
         return count
+
+    def _removed_by_own_name(self, path: bytes) -> bool:
+        """Remove what is kept of nobody knows what; False where ``path`` isn't the name of such."""
+        above, _, part = path.rpartition(b"/")
+        if not OWN_NAME.fullmatch(part):
+            return False
+        with os_errors_named(path), self._folder(_checked(components(above))) as folder:
+            found = look(folder, part)
+            if found is None or found.name != part or not let_go(folder, part, path):
+                return False
+            folder.sync()
+        return True
+
+    def kept(self, path: bytes, deep: bool) -> Iterator[Entry]:
+        """See IKeepingStore."""
+        names = _checked(components(path))
+        with os_errors_named(path):
+            if names:
+                with self._folder(names[:-1]) as parent:
+                    if not _is_folder(parent, names[-1]):
+                        found = look(parent, partial_names(names[-1])[0])
+                        if found is None:
+                            parent.stat(names[-1])
+                        else:
+                            yield _kept_entry(path, found)
+                        return
+            unsaid = 0
+            with self._folder(names) as top, closing(kept_below(top, deep)) as all_kept:
+                for folder, each in all_kept:
+                    below = join(join(path, folder), each.name)
+                    if len(below) > PATH_MAX:
+                        unsaid += 1
+                    else:
+                        yield _kept_entry(below, each)
+            if unsaid:
+                raise unsayable(path, unsaid)
+
+    def sweep(self, age: float, total: int) -> tuple[int, int]:
+        """See IKeepingStore."""
+        with Folder.root(self.root) as top:
+            return sweep(top, max(time.time_ns() - age * 10**9, 0), total)
+
+    def _make_room(self, device: int, lack: int) -> int:
+        """Let the oldest go of what is kept on a file system; see Room."""
+
+        def is_on_it(folder: Folder) -> bool:
+            return folder.status().st_dev == device
+
+        with Folder.root(self.root) as top:
+            size = room_in(top, is_on_it)
+            if size >= lack:
+                sweep(top, 0, size - lack, is_on_it)
+            return size
 
     def packer(self) -> IPacker:
         """See ITreeStore."""
@@ -275,6 +348,14 @@ def _taken(path: bytes) -> AlreadyExists:
     return AlreadyExists(f"{escaped(path)}: there is a file or folder of this name already")
 
 
+def _is_folder(folder: Folder, name: bytes) -> bool:
+    """Whether it is one; what isn't there is none."""
+    try:
+        return folder.has_folder(name)
+    except FileNotFoundError:
+        return False
+
+
 def _rename_file(
     here: Folder, name: bytes, there: Folder, new_name: bytes, new: bytes, overwrite: bool
 ) -> None:
@@ -298,6 +379,10 @@ def _checked(names: list[bytes]) -> list[bytes]:
     if _ON_WINDOWS:
         check_for_windows(names)
     return names
+
+
+def _kept_entry(path: bytes, each: Kept) -> Entry:
+    return Entry(path, "partial", each.size, each.changed, stat.S_IMODE(each.mode))
 
 
 def _entry(path: bytes, status: os.stat_result) -> Entry:
