@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from typing import Any
 
 from twisted.application.service import IService, MultiService
@@ -17,10 +19,34 @@ from twisted_ft.allocation import keep_freed_buffers
 from twisted_ft.errors import FileTransferError
 from twisted_ft.server import FileTransferFactory
 from twisted_ft.stores.local import LocalStore
+from twisted_ft.sweeping import Sweeping
 from twisted_ft.terminal import escaped
-from twisted_ft.transfer.runtime import installed_reactor
+from twisted_ft.transfer.runtime import Runtime, installed_reactor
 
 DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtp]?)", re.IGNORECASE)
+_AGE = re.compile(r"(\d+)([smhd])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART_KEPT = 10
+"""One in so many bytes of the file system may be kept of transfers that were cut off."""
+
+
+def _size(text: str) -> int:
+    """Bytes, as curl's --limit-rate writes them: 500k, 700M, 1.5G (powers of 1024)."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no size; write 500M, or 10G")
+    return int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
+
+
+def _age(text: str) -> int:
+    """Seconds, of 30m, 12h or 1d."""
+    found = _AGE.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise ValueError("this is no time; write 30m, 12h or 1d")
+    return int(found[1]) * _SECONDS[found[2].lower()]
 
 
 def _number(text: str) -> int:
@@ -44,6 +70,8 @@ class Options(usage.Options):
         ["lab", None, None, "Offer this one file to the lab's client instead (see docs/lab.md)."],
         ["max-connections", None, 1000, "Connections at once; more are sent away.", _number],
         ["timeout", None, 60, "Seconds that a peer, at its turn, may do nothing.", _number],
+        ["min-free", None, "64M", "Bytes that uploads leave free on the disk."],
+        ["keep-partial", None, "1d", "How long to keep what has arrived of a cut upload."],
     ]
     optFlags = [
         ["writable", "w", "Take uploads, and let clients make folders, rename and remove."],
@@ -86,6 +114,11 @@ class Options(usage.Options):
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
         for description in self["listen"]:
             _check_endpoint(description)
+        for option, read in (("min-free", _size), ("keep-partial", _age)):
+            try:
+                self[option] = read(self[option])
+            except ValueError as error:
+                raise usage.UsageError(f"--{option} {escaped(self[option])}: {error}") from None
         self["root"] = os.path.abspath(self["root"])
         if self["lab"] is not None:
             self._check_lab()
@@ -177,15 +210,26 @@ def makeService(options: Options) -> IService:
             raise SystemExit(f"twistd filetransfer: --lab {error.text}") from None
         what = f"offering {escaped(options['lab'])} to the lab's client, one transfer a connection"
         return FileTransferService(lab, options["listen"], what)
+    store = LocalStore(options["root"], min_free=options["min-free"])
     factory = FileTransferFactory(
-        LocalStore(options["root"]),
+        store,
         writable=options["writable"],
         overwrite=not options["no-overwrite"],
         durable=not options["no-sync"],
         max_connections=options["max-connections"],
         timeout=options["timeout"],
     )
-    return FileTransferService(factory, options["listen"], _what(options))
+    service = FileTransferService(factory, options["listen"], _what(options))
+    if options["writable"]:
+        _sweeping(store, options["keep-partial"]).setServiceParent(service)
+    return service
+
+
+def _sweeping(store: LocalStore, age: int) -> Sweeping:
+    def total() -> int:
+        return shutil.disk_usage(store.root).total // _PART_KEPT
+
+    return Sweeping(store, Runtime.of(installed_reactor()), age, total)
 
 
 def _what(options: Options) -> str:

@@ -48,7 +48,7 @@ def test_at_the_server(tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "large").write_bytes(CONTENT)
     (tmp_path / "few").write_bytes(CONTENT[:1000])
     ballast = _fill(small_disk)
-    with Server(small_disk, "--writable") as server:
+    with Server(small_disk, "--writable", "--min-free", "0") as server:
         failed = ft("put", "--json", tmp_path / "large", tmp_path / "few", server.url())
         assert [line.get("code") for line in failed.lines[:2]] == ["no-space", None]
         assert "make room, and try again" in failed.err
@@ -57,6 +57,22 @@ def test_at_the_server(tmp_path: Path, small_disk: Path) -> None:
         line = ft("put", "--json", tmp_path / "large", server.url()).ok().line
         assert (line["resumed_from"], line["sent"]) == (0, len(CONTENT))
     assert (small_disk / "large").read_bytes() == CONTENT
+
+
+def test_far_more_than_there_is(tmp_path: Path, small_disk: Path) -> None:
+    """It is refused when it is offered, and not a byte of it is there; others don't notice."""
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 100 << 20)
+    names = [f"file{number}" for number in range(3)]
+    for name in names:
+        (tmp_path / name).write_bytes(CONTENT[: 1 << 20])
+    with Server(small_disk, "--writable", "--min-free", "1M") as server:
+        paths = [tmp_path / name for name in ("file0", "huge", "file1", "file2")]
+        done = ft("put", "--json", *paths, server.url())
+        assert [line.get("code") for line in done.lines[:4]] == [None, "no-space", None, None]
+        assert done.lines[1]["sent"] == 0
+        assert sorted(os.listdir(small_disk)) == names
+        assert sorted(each.stat().st_size for each in small_disk.iterdir()) == [1 << 20] * 3
 
 
 @pytest.mark.parametrize("direction", ["get", "put"])
@@ -68,7 +84,7 @@ def test_a_tree(tmp_path: Path, small_disk: Path, direction: str) -> None:
         (source / f"{number:03}").write_bytes(CONTENT[number : number + 20_000])
     ballast = _fill(small_disk)
     root = source.parent if direction == "get" else small_disk
-    with Server(root, "--writable") as server:
+    with Server(root, "--writable", "--min-free", "0") as server:
         ends: list[str | Path] = [server.url("tree"), small_disk]
         if direction == "put":
             ends = [source, server.url()]

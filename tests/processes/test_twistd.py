@@ -22,6 +22,8 @@ from tests.kit.programs import (
     start_ft,
     wait_until,
 )
+from twisted_ft.stores.conformance.samples import described
+from twisted_ft.stores.local import LocalStore
 
 
 def _twistd(*args: str | Path, cwd: Path) -> Outcome:
@@ -46,6 +48,8 @@ WRONG = {
     "a bad option": (["--wirtable"], "wirtable"),
     "a bad number": (["--max-connections", "many"], "no whole number"),
     "a number too low": (["--timeout", "0"], "no whole number"),
+    "a bad size": (["--min-free", "much"], "--min-free much: this is no size; write 500M"),
+    "a bad time": (["--keep-partial", "0d"], "--keep-partial 0d: this is no time; write 30m"),
     "an argument": (["/srv"], "--root"),
 }
 
@@ -179,3 +183,27 @@ def test_a_download_is_logged_with_what_crossed(tmp_path: Path) -> None:
         ft("get", server.url("a"), "b", cwd=tmp_path).ok()
         log = server.stop()
     assert " sent a: 5 bytes, verified, 5 over the wire in " in log
+
+
+def test_what_is_kept_of_uploads_has_an_end(tmp_path: Path) -> None:
+    """Only where uploads are taken is anything removed."""
+    sink = LocalStore(tmp_path).sink(described(b"new", b"1234"), True)
+    sink.write([b"12"])
+    sink.keep()
+    with Server(tmp_path, "--keep-partial", "1s") as server:
+        server.wait_for("serving")
+        ft("ls", server.url()).ok()
+    assert len(os.listdir(tmp_path)) == 2
+    with Server(tmp_path, "--writable", "--keep-partial", "1s") as server:
+        server.wait_for("removed what was left of transfers .* 1 in all: 2 bytes")
+    assert os.listdir(tmp_path) == []
+
+
+def test_uploads_leave_some_space_free(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "file").write_bytes(b"1234")
+    with Server(tmp_path / "root", "--writable", "--min-free", "1000P") as server:
+        failed = ft("put", "--json", tmp_path / "file", server.url())
+        assert failed.line["code"] == "no-space"
+        assert "it needs 4 bytes, and there is room for 0" in failed.sentence
+    assert os.listdir(tmp_path / "root") == []
