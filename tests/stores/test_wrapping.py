@@ -23,7 +23,7 @@ from twisted_ft import (
     MemoryStore,
     StoreWrapper,
 )
-from twisted_ft.errors import Forbidden
+from twisted_ft.errors import Cancelled, Forbidden
 from twisted_ft.stores.conformance.samples import (
     described,
     file_described,
@@ -112,8 +112,10 @@ class IAttic(IStore):
     def attic(path: bytes) -> list[bytes]:
         """What is kept of a folder."""
 
-    def sink(file: Attributes, overwrite: bool, durable: bool = True, owner: bytes = b"") -> ISink:
-        """See IStore; ``owner`` is whose it is."""
+    def sink(
+        file: Attributes, overwrite: bool, durable: bool = True, *, shelf: bytes = b""
+    ) -> ISink:
+        """See IStore; ``shelf`` is where it goes."""
 
 
 @implementer(IAttic)
@@ -122,26 +124,32 @@ class AtticStore(MemoryStore):
 
     def attic(self, path: bytes) -> list[bytes]:
         """See IAttic."""
-        return sorted(self.owners)
+        return sorted(self.shelves)
 
     def sink(
-        self, file: Attributes, overwrite: bool, durable: bool = True, owner: bytes = b""
+        self,
+        file: Attributes,
+        overwrite: bool,
+        durable: bool = True,
+        *,
+        owner: str = "",
+        shelf: bytes = b"",
     ) -> ISink:
         """See IAttic."""
-        self.owners.append(owner)
+        self.shelves.append(shelf)
         return super().sink(file, overwrite, durable)
 
     def __init__(self) -> None:
         super().__init__()
-        self.owners: list[bytes] = []
+        self.shelves: list[bytes] = []
 
 
 def test_what_else_a_store_has_is_passed_on() -> None:
     """The wrapper knows nothing of it, nor does one around it."""
     for wrapper in (StoreWrapper(AtticStore()), NotingStore(StoreWrapper(AtticStore()))):
         attic = IAttic(cast(Any, wrapper))
-        attic.sink(described(b"new", b""), True, owner=b"me").publish()
-        assert attic.attic(b"") == [b"me"]
+        attic.sink(described(b"new", b""), True, shelf=b"top").publish()
+        assert attic.attic(b"") == [b"top"]
         assert names_in(wrapper) == [b"new"]
     assert not IAttic.providedBy(StoreWrapper(MemoryStore()))
 
@@ -212,6 +220,15 @@ def test_a_packer_asks_of_each_folder_and_of_each_file_that_it_gives(inner: ISto
         *(listed, listed),
         read,
     ]
+
+
+def test_a_packer_is_stopped_through_the_one_around_it(inner: IStore) -> None:
+    packer = packer_of(NotingStore(inner))
+    items = packer.items(b"", 0, Packing(digests=True))
+    packer.stop()
+    with pytest.raises(Cancelled):
+        list(items)
+    packer.close()
 
 
 def test_a_folder_that_may_not_be_gone_into(inner: IStore) -> None:

@@ -7,6 +7,7 @@ it is done, and what has become of it is told.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import cached_property
 from inspect import isawaitable
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from twisted_ft.errors import ConnectionFailed, FileTransferError, Unchanged, Un
 from twisted_ft.server.budget import COSTS, Holding
 from twisted_ft.server.commons import Commons
 from twisted_ft.server.events import Action, Event, TreeFiles
-from twisted_ft.server.rights import NEEDS, Right
+from twisted_ft.server.rights import NEEDS
 from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
@@ -183,7 +184,7 @@ class Door:
 
     def _answer(self, message: Opening) -> tuple[Dialogue, Answer]:
         """Who takes part in an exchange that a peer has begun, and what answers it."""
-        protocol, store, number = self.protocol, self.session.store, message.exchange
+        protocol, store, number = self.protocol, self.session.view, message.exchange
         tracker = TransferTracker(limit=self.session.limit)
         if isinstance(message, Get):
             sending = Sending(protocol, number, tracker)
@@ -199,17 +200,14 @@ class Door:
             return fetch, lambda: fetch.answer(store, _SentTree(self.session, message.path))
         assert not isinstance(message, Parcel), "parcels are taken together"
         changing = Changing(protocol, number)
-        replaces = self.session.may(Right.REPLACE, _paths_of(message)[-1])
-        return changing, lambda: changing.answer(message, store, replaces)
+        return changing, lambda: changing.answer(message, store, overwrite=True)
 
     async def _receive(self, receiving: Receiving, offer: Offer) -> TransferProgress:
         session, file, uploads = self.session, offer.file, self._commons.uploads
         await uploads.take_over(session, file, self.protocol.runtime.now())
-        replaces = session.may(Right.REPLACE, file.path)
+        told = self._published(file.path)
         with uploads.under_way(session, self.protocol, file):
-            return await receiving.receive(
-                file, session.store, replaces, self._published(file.path)
-            )
+            return await receiving.receive(file, session.view, True, told, session.owner)
 
     def _published(self, path: bytes) -> Callable[[TransferProgress], Awaitable[None]] | None:
         """Who is told of a file that has its name, before its sender is."""
@@ -252,15 +250,17 @@ class _TreeUpload:
 
     def __init__(self, door: Door) -> None:
         self._door, self._session = door, door.session
-        replaces = self._session.may(Right.REPLACE, b"")
-        unpacker = unpacker_of(self._session.store, replaces, door.durable)
-        self._receiving = TreeReceiving(
-            door.protocol, unpacker, self._unpacked, limit=self._session.limit
-        )
         self._in_order = DeferredLock()
         self._waiting = 0
         """parcels that wait for what an upload holds"""
         self._holding: Holding | None = None
+
+    @cached_property
+    def _receiving(self) -> TreeReceiving:
+        """Who takes parcels, once one has been permitted."""
+        unpacker = unpacker_of(self._session.view, True, self._door.durable)
+        limit = self._session.limit
+        return TreeReceiving(self._door.protocol, unpacker, self._unpacked, limit=limit)
 
     def take(self, parcel: Parcel) -> None:
         """A parcel has come."""

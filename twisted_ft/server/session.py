@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from twisted.cred.credentials import ICredentials
 from twisted.internet.defer import Deferred
@@ -89,7 +90,7 @@ class Session:
         """Whether the rights are the same for all paths: no subclass has a say in them."""
         return type(self).may is Session.may and type(self).check is Session.check
 
-    @property
+    @cached_property
     def view(self) -> PermittedStore:
         """The store, in which what may not be done raises ReadOnly or Forbidden."""
         return PermittedStore(self.store, self)

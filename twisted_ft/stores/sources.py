@@ -1,15 +1,32 @@
-"""What is done with any open file of any store."""
+"""What is done with any file of any store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
 from blake3 import blake3
 
-from twisted_ft.stores.interfaces import ISource
+from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.wire.messages import Attributes
 
 _PIECE = 1 << 20
 """Bytes of a file that are read at once for its digest."""
+
+
+def open_sink(
+    store: IStore, file: Attributes, overwrite: bool, durable: bool, owner: str, **more: Any
+) -> ISink:
+    """Begin to receive a file: see IStore.  Blocks.
+
+    :param owner: whose it is; said to a store that writes it down (IKeepingStore), and whose class
+        takes it, as one may be made of another that was there before owners were
+    """
+    if owner and "owner" in signature(store.sink).parameters:
+        more["owner"] = owner
+    sink: ISink = store.sink(file, overwrite, durable, **more)
+    return sink
 
 
 def _go_on() -> None:

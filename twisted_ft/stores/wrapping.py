@@ -28,6 +28,7 @@ from twisted_ft.stores.piecewise import (
     packer_of,
     unpacker_of,
 )
+from twisted_ft.stores.sources import open_sink
 from twisted_ft.stores.states import States
 from twisted_ft.wire.messages import (
     Attributes,
@@ -102,10 +103,18 @@ class StoreWrapper:
         self.check(Use.READ, path)
         return self.inner.source(path)
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> ISink:
+    def sink(
+        self,
+        file: Attributes,
+        overwrite: bool,
+        durable: bool = True,
+        *,
+        owner: str = "",
+        **more: Any,
+    ) -> ISink:
         """See IStore; ``more`` is what other interfaces of the store have here."""
         self.check(Use.PUT, file.path)
-        return self.inner.sink(file, overwrite, durable, **more)
+        return open_sink(self.inner, file, overwrite, durable, owner, **more)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore."""
@@ -196,6 +205,10 @@ class CheckedPacker:
         except FileTransferError as error:
             return Unsendable(name, error.code, shortened(error.text))
         return self._inner.item(folder, name, small)
+
+    def stop(self) -> None:
+        """See IPacker."""
+        self._inner.stop()
 
     def close(self) -> None:
         """See IPacker."""

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Corrupt, FileTransferError
 from twisted_ft.stores.interfaces import ISink, IStore
+from twisted_ft.stores.sources import open_sink
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
@@ -57,15 +58,19 @@ class Receiving(Dialogue):
         store: IStore,
         overwrite: bool,
         published: Published | None = None,
+        owner: str = "",
     ) -> TransferProgress:
         """Receive ``file``, which has been offered, under the name that it has.
 
         :param published: is waited for when it has that name, before its sender is told so
+        :param owner: whose it is, where the store writes that down: see IKeepingStore
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
         self._tracker.begins(file)
         try:
-            sink = await self.protocol.in_thread(store.sink, file, overwrite, self._durable)
+            sink = await self.protocol.in_thread(
+                open_sink, store, file, overwrite, self._durable, owner
+            )
             moved = await self._receive_or_keep(sink, file, published)
         except Exception:
             raise await self.called_off(Failure()) from None
