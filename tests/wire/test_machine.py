@@ -60,6 +60,12 @@ def test_each_state_is_in_a_table_and_has_a_sentence() -> None:
     assert all(state.value.endswith(".") for state in State)
 
 
+@pytest.mark.parametrize("word", WORDS)
+def test_each_word_can_be_said(word: Word) -> None:
+    tables = [row for table in TABLES.values() for row in table.values()]
+    assert any(word is said for row in tables for _, said in row)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_each_state_can_be_reached_and_ends(name: str) -> None:
     table = TABLES[name]
