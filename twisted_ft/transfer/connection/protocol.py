@@ -3,8 +3,8 @@
 Data's way through it is one line: transport, Conversation (frames and tables), the exchange
 that it belongs to, a store; and back.  The protocol itself has what the transport tells, the
 greeting, whose message is whose, and the end.  There is a class each for what goes onto the
-transport (Writing), for what comes off it (Reading), for what goes on here meanwhile (Work), and
-for how long the other side is waited for (Patience).
+transport (WriteSide), for what comes off it (ReadSide), for what goes on here meanwhile
+(KeepAlive), and for how long the other side is waited for (PeerTimeout).
 """
 
 from __future__ import annotations
