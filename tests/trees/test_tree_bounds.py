@@ -26,7 +26,7 @@ from tests.kit.planting import (
 )
 from tests.kit.staging import WatchedStore
 from twisted_ft import FileTransferFactory, MemoryStore, connect
-from twisted_ft.testing import MemoryNetwork, Stuck
+from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.exchanges.tree_receiving import HIGH_WATER
 from twisted_ft.transfer.exchanges.tree_sending import DRAFTS_AHEAD, WINDOW, WINDOW_SIZE
 from twisted_ft.trees.deliveries import LARGE_AT_ONCE, MOST_RESULTS
@@ -253,20 +253,13 @@ def test_a_server_that_takes_few_exchanges(tmp_path: Path, direction: str, excha
     two.factory.limits = replace(two.factory.limits, exchanges=exchanges)
     two.client = two.connect()
     source, target = two.ends(direction)
-    large = {f"large {number:02}": bytes(LARGE) for number in range(LARGE_AT_ONCE)}
+    large = {f"large {number:02}": bytes(LARGE) for number in range(LARGE_AT_ONCE + 3)}
     grow(source, {**numbered(1500), **large})
     assert statuses(two.move(direction)) == {"done"}
     assert tree(target) == tree(source)
 
 
-STUCK = pytest.mark.xfail(
-    raises=Stuck,
-    reason="a parcel keeps its place among the exchanges until all its large files have begun, "
-    "and they need that place",
-)
-
-
-@pytest.mark.parametrize("direction", ["get", pytest.param("put", marks=STUCK)])
+@BOTH_WAYS
 def test_one_exchange_and_more_large_files_in_a_parcel_than_go_at_once(
     tmp_path: Path, direction: str
 ) -> None:

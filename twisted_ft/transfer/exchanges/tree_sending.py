@@ -285,10 +285,14 @@ class TreeSending:
     # -- Receipts --------------------------------------------------------------------------
 
     def receipted(self, shipment: Shipment, outcomes: bytes, failures: Sequence[Failing]) -> None:
-        """A parcel has its Receipts; where it comes too late, nobody is told."""
+        """A parcel has its Receipts; where it comes too late, nobody is told.
+
+        Its place is free at once, as what the watcher begins may need it; its room in the window
+        is only when the watcher is done with it.
+        """
         self._protocol.leave(shipment.number)
+        self._places.release()
         if self._over:
-            self._places.release()
             return
         wants_root = self._root_outcome is None and outcomes[0] == Outcome.WANTED
         if wants_root or not _are_possible(shipment.parts, outcomes):
@@ -308,7 +312,6 @@ class TreeSending:
         self._under_way.discard(shipment)
         self._unreceipted -= shipment.size
         self._window.release()
-        self._places.release()
         self._wake()
 
     def _learn_root(self, outcomes: bytes, failures: Sequence[Failing]) -> None:
