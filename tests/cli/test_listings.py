@@ -18,15 +18,12 @@ A = Entry(b"d/a", "file", 1, 5, 0o644)
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("named", [b"d", b"d/sub"])
-def test_a_folder_of_which_something_is_left_out(
-    capsys: Captured, deep: bool, named: bytes
-) -> None:
+def test_a_folder_of_which_something_is_left_out(capsys: Captured, named: bytes) -> None:
     """What is listed is printed, and then the folder is named."""
     ls: Any = Listing()
     unreadable = Entry(named, "unreadable", 0, 0, 0)
-    status = ls.status(show(ls, PLACE, False, deep), Entries(1, (A, unreadable)), End(1, 2))
+    status = ls.status(show(ls, PLACE, False, True), Entries(1, (A, unreadable)), End(1, 2))
     captured = capsys.readouterr()
     assert status == 1
     assert captured.out == "a\n"

@@ -103,6 +103,20 @@ def test_what_is_gone_is_passed_over(error: FileTransferError) -> None:
     assert paths(entries_below(failing(b"b/a", error), b"")) == [*ORDER[:6], b"b/c/x"]
 
 
+class Replacing(MemoryStore):
+    """A store in which a file takes a folder's place when that is listed."""
+
+    def entries(self, path: bytes) -> Iterator[Entry]:
+        if path == b"b/a":
+            self.remove(path, True)
+            return iter([Entry(path, "file", 1, 5, 0o644)])
+        return super().entries(path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_once() -> None:
+    assert paths(entries_below(Replacing(dict(FILES)), b"")) == [*ORDER[:6], b"b/c/x"]
+
+
 def test_what_was_asked_for_must_be_there() -> None:
     with pytest.raises(Forbidden):
         list(entries_below(failing(b"b", Forbidden("no")), b"b"))

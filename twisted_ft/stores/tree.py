@@ -26,6 +26,8 @@ def entries_below(store: IStore, path: bytes) -> Iterator[Entry]:
         folders, begun = [], False
         try:
             for entry in store.entries(here):
+                if entry.path == here != path:
+                    break  # a file has taken the folder's place
                 begun = True
                 yield entry
                 if entry.kind == "directory":

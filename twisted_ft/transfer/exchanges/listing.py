@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Cancelled, FileTransferError
+from twisted_ft.errors import Cancelled, FileTransferError, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.stores.tree import entries_below
@@ -25,51 +25,123 @@ _ENTRY_SIZE = 48
 _MESSAGE_SIZE = 32
 """Bytes that Entries takes beside its entries, at most."""
 
+OnBegun = Callable[[bool], None]
+"""Hears of a listing that has begun, and whether all of it has been read."""
+
 
 class Answering(Dialogue):
     """Sends the entries of a folder, as the other side takes them."""
 
-    async def answer(self, store: IStore, path: bytes, deep: bool) -> int:
-        """Send them all, or say Refuse; how many there were.
+    async def answer(
+        self,
+        store: IStore,
+        path: bytes,
+        deep: bool,
+        partial: bool = False,
+        on_begun: OnBegun | None = None,
+    ) -> int:
+        """Send them all, or say Refuse, behind those that there are; how many there were.
 
         :param deep: those in all folders below, too
+        :param partial: what is kept of transfers that were cut off, and nothing else
+        :param on_begun: hears, when the first of them are read, whether these are all
         """
+        size = min(ENTRIES_SIZE, self.protocol.conversation.peer_limits.message)
+        room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
+        reading = _Reading(lambda: _entries_of(store, path, deep, partial), room)
         try:
-            entries = entries_below(store, path) if deep else store.entries(path)
-            count = await self._send(entries)
+            count = await self._send(reading, on_begun)
         except Exception:
-            raise await self.called_off(Failure()) from None
+            reason = Failure()
+            if not reading.over:
+                await self.protocol.in_thread(reading.close).addErrback(as_error)
+            raise await self.called_off(reason) from None
         self.protocol.leave(self.number)
         return count
 
-    async def _send(self, entries: Iterator[Entry]) -> int:
+    async def _send(self, reading: _Reading, on_begun: OnBegun | None) -> int:
         """Send them; with the last of them goes the End, as nobody need ask for it."""
-        size = min(ENTRIES_SIZE, self.protocol.conversation.peer_limits.message)
-        room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
         count = 0
-        batch = await self.protocol.in_thread(_next_entries, entries, room)
+        batch = await self.protocol.in_thread(reading.next_batch)
+        if on_begun is not None:
+            on_begun(reading.over)
         while batch:
-            following = await self.protocol.in_thread(_next_entries, entries, room)
+            following = await self._following(reading)
             await self.protocol.writing.writable()
             self.protocol.say(Entries(self.number, batch))
             count += len(batch)
-            if following:
+            if following or reading.has_failed:
                 await self.hear(More)
             batch = following
+        reading.check()
         self.protocol.say(End(self.number, count))
         return count
 
+    async def _following(self, reading: _Reading) -> tuple[Entry, ...]:
+        self.check()
+        return () if reading.over else await self.protocol.in_thread(reading.next_batch)
 
-def _next_entries(entries: Iterator[Entry], room: int) -> tuple[Entry, ...]:
-    """The next entries, up to the one with which they take ``room`` bytes.  Blocks."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(entry.path) + _ENTRY_SIZE
-        if size >= room:
-            break
-    return tuple(batch)
+
+class _Reading:
+    """The entries that a store lists, batch by batch.  Its calls block, but for ``check``.
+
+    :param begin: begins with it
+    :param room: bytes with which a batch is full
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[Entry]], room: int) -> None:
+        self._begin, self._room = begin, room
+        self._entries: Iterator[Entry] | None = None
+        self.over = False
+        """whether there are no more"""
+        self._failure: Exception | None = None
+
+    def next_batch(self) -> tuple[Entry, ...]:
+        """The next entries; what the store raises waits until those before it have been said."""
+        batch: list[Entry] = []
+        size = 0
+        try:
+            if self._entries is None:
+                self._entries = self._begin()
+            for entry in self._entries:
+                batch.append(entry)
+                size += len(entry.path) + _ENTRY_SIZE
+                if size >= self._room:
+                    return tuple(batch)
+        except Exception as error:
+            self._failure = error
+        self.over = True
+        return tuple(batch)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the store has raised something."""
+        return self._failure is not None
+
+    def check(self) -> None:
+        """Raise what the store has raised."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """Give up what the store holds for it: open folders, and names still to be said."""
+        close = getattr(self._entries, "close", None)  # a generator has it, an iterator needn't
+        if close is not None:
+            close()
+
+
+def _entries_of(store: IStore, path: bytes, deep: bool, partial: bool) -> Iterator[Entry]:
+    """What is asked for, of a store.  Blocks.
+
+    :raises FileTransferError: Unsupported, or as ``IStore.entries``
+    """
+    if partial:
+        kept: Callable[[bytes, bool], Iterator[Entry]] | None = getattr(store, "kept", None)
+        if kept is None:
+            raise Unsupported("this server keeps nothing of transfers that it could list")
+        return kept(path, deep)
+    return entries_below(store, path) if deep else store.entries(path)
 
 
 class Asking(Dialogue):
