@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
@@ -16,6 +16,7 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.changing import AskingForChange
 from twisted_ft.transfer.exchanges.listing import Asking
 from twisted_ft.transfer.exchanges.receiving import Receiving
@@ -72,7 +73,7 @@ class ClientConnection:
         self._protocol: FileTransferProtocol | None = None
         self._trees: dict[int, TreeReceiving] = {}
         """what takes the parcels of each tree that was asked for"""
-        self._closing: list[Deferred[None]] = []
+        self._end = Event()
 
     def build_protocol(self) -> FileTransferProtocol:
         """The one protocol of this connection, for a transport."""
@@ -89,12 +90,10 @@ class ClientConnection:
 
     def close(self) -> Deferred[None]:
         """End it; fires when it is over."""
-        closed: Deferred[None] = Deferred()
         if self.closed:
-            closed.callback(None)
-        else:
-            self._closing.append(closed)
-            self.protocol.close()
+            return succeed(None)
+        closed = self._end.wait()
+        self.protocol.close()
         return closed
 
     # -- what is asked of the server -------------------------------------------------------
@@ -258,6 +257,4 @@ class ClientConnection:
         self.closed = True
         if not self.ready.called:
             self.ready.errback(error)
-        waiting, self._closing = self._closing, []
-        for each in waiting:
-            each.callback(None)
+        self._end.fire()

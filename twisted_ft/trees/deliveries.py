@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.failures import as_error
 
 LARGE_AT_ONCE = 32
@@ -106,10 +107,13 @@ class Deliveries:
         self._count = 0
         """results that nobody has taken"""
         self._under_way: set[Deferred[Any]] = set()
-        self._waiting: Deferred[None] | None = None
-        self._ended: Deferred[None] | None = None
+        self._news = Event()
+        """there are results, or won't be"""
+        self._ended = Event()
+        """a large file has"""
         self.any_failed = False
-        self._crowded: list[Deferred[None]] = []
+        self._emptied = Event()
+        """results have been taken, or won't be"""
         self._main: Deferred[None] | None = None
         self._over = self._closed = False
         self._failure: FileTransferError | None = None
@@ -156,15 +160,12 @@ class Deliveries:
             if failure is not None:
                 raise failure
             raise StopAsyncIteration
-        self._waiting = Deferred()
-        await self._waiting
+        await self._news.wait()
 
     def _make_room(self) -> None:
         """Let the work go on, where it waits for results to be taken, or end."""
         if self._over or self._count < MOST_RESULTS:
-            crowded, self._crowded = self._crowded, []
-            for each in crowded:
-                each.callback(None)
+            self._emptied.fire()
 
     async def close(self) -> None:
         """Call off what is under way; what has arrived is kept.  May be called more than once."""
@@ -186,38 +187,31 @@ class Deliveries:
             self._failure = error
         if self._main is not None and not self._over:
             self._main.cancel()
-        self._wake()
+        self._news.fire()
 
     def _listed(self, _: None) -> None:
         self.tally.all_listed = True
         self._over = True
-        self._wake()
+        self._news.fire()
 
     def _failed(self, reason: Failure) -> None:
         self._over = True
         if self._failure is None and not self._closed:
             self._failure = as_error(reason)
-        self._wake()
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
+        self._news.fire()
 
     # -- for the work ----------------------------------------------------------------------
 
     async def room(self) -> None:
         """Wait until results have been taken, where there are many."""
         if self._count >= MOST_RESULTS and not self._over:
-            crowded: Deferred[None] = Deferred()
-            self._crowded.append(crowded)
-            await crowded
+            await self._emptied.wait()
 
     def add(self, *batches: Batch) -> None:
         """Some more results; those that were put before are told of with them."""
         self.put(*batches)
         if self._results:
-            self._wake()
+            self._news.fire()
 
     def put(self, *batches: Batch) -> None:
         """Some more results, which are told of with what is added next."""
@@ -232,8 +226,7 @@ class Deliveries:
     async def all_ended(self) -> None:
         """Wait for the large files that are under way."""
         while self._under_way:
-            self._ended = Deferred()
-            await self._ended
+            await self._ended.wait()
 
     async def follow(
         self,
@@ -266,9 +259,7 @@ class Deliveries:
             self._take(path, size, result)
             ended()
             self._places.release()
-            ended_one, self._ended = self._ended, None
-            if ended_one is not None:
-                ended_one.callback(None)
+            self._ended.fire()
 
         work = begin(moves)
         self._under_way.add(work)
@@ -282,7 +273,7 @@ class Deliveries:
         if isinstance(error, ConnectionFailed):
             self._stop(error)
         elif self._closed and isinstance(error, Cancelled):
-            self._wake()
+            self._news.fire()
         else:
             self.add([failed(path, size, error)])
 

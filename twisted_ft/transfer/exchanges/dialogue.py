@@ -6,11 +6,11 @@ from collections import deque
 from contextlib import suppress
 from typing import TypeVar, cast
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError, error_for
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.sockets.recvfile import SocketBody
 from twisted_ft.wire.machine import State
@@ -37,7 +37,7 @@ class Dialogue:
             protocol.take_part(number, self)
         self.failure: FileTransferError | None = None
         self._heard: deque[Message] = deque()
-        self._waiting: Deferred[None] | None = None
+        self._news = Event()
 
     @property
     def state(self) -> State:
@@ -51,8 +51,7 @@ class Dialogue:
     async def hear_any(self) -> Message:
         """What the other side says next, where the tables let it choose."""
         if not self._heard and self.failure is None:
-            self._waiting = Deferred()
-            await self._waiting
+            await self._news.wait()
         if self._heard:
             return self._heard.popleft()
         assert self.failure is not None
@@ -64,7 +63,7 @@ class Dialogue:
             self.fail(error_for(message.code, message.text))
         else:
             self._heard.append(message)
-            self._wake()
+            self._news.fire()
 
     def data_received(self, content: bytes | memoryview) -> None:
         """See Participant; no body is expected here."""
@@ -81,7 +80,7 @@ class Dialogue:
         """End the dialogue with ``error``, where it next hears."""
         if self.failure is None:
             self.failure = error
-            self._wake()
+            self._news.fire()
 
     def tell(self, error: FileTransferError) -> FileTransferError:
         """Say why this end goes no further, where the tables give it a word for that.
@@ -110,8 +109,3 @@ class Dialogue:
         """Raise what has ended the dialogue while nobody was hearing, if anything has."""
         if self.failure is not None:
             raise self.failure
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)

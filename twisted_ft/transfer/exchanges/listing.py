@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import Cancelled, FileTransferError, Unsupported
@@ -13,6 +12,7 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.wire.machine import State
@@ -157,7 +157,8 @@ class Asking(Dialogue):
         self._list: List | None = List(self.number, path, deep, partial)
         self._batch: deque[Entry] = deque()
         self._lost = False
-        self._occasion: Deferred[None] | None = None
+        self._occasion = Event()
+        """when it may be our turn to speak"""
 
     async def next_entry(self) -> Entry | None:
         """The next entry; None when there are no more.  The first call says List.
@@ -184,8 +185,7 @@ class Asking(Dialogue):
         """Have no more of it: the other side is told when it is our turn to speak."""
         self._batch.clear()
         while self.state is State.LISTING and not self._lost:
-            self._occasion = Deferred()
-            await self._occasion
+            await self._occasion.wait()
         self.tell(Cancelled("no more of it is wanted"))
         await self.protocol.leave(self.number)
 
@@ -198,15 +198,10 @@ class Asking(Dialogue):
     def heard(self, message: Message) -> None:
         """See Participant."""
         super().heard(message)
-        self._tell_occasion()
+        self._occasion.fire()
 
     def connection_lost(self, error: FileTransferError) -> None:
         """See Participant."""
         self._lost = True
         super().connection_lost(error)
-        self._tell_occasion()
-
-    def _tell_occasion(self) -> None:
-        waiting, self._occasion = self._occasion, None
-        if waiting is not None:
-            waiting.callback(None)
+        self._occasion.fire()

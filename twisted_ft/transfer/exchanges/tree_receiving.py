@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import compress, islice, repeat
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError
@@ -15,6 +15,7 @@ from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.names import join
 from twisted_ft.transfer.connection.participants import Nobody
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.exchanges.tree_plan import SendOptions, content_size
 from twisted_ft.transfer.failures import as_error
@@ -112,7 +113,8 @@ class TreeReceiving:
         self._waiting: deque[Parcel] = deque()
         self._paused = False
         self._working = False
-        self._idle: list[Deferred[None]] = []
+        self._rest = Event()
+        """when everything that has come is unpacked"""
         self._own: deque[tuple[Part, Told]] = deque()
         self._fetch: int | None = None
         """the exchange that has asked for what was taken last; None, where it is over"""
@@ -121,8 +123,8 @@ class TreeReceiving:
         """groups that are unpacked, and whose Receipts aren't said"""
         self._answered_groups = 0
         """in the turn of a thread on the socket"""
-        self._answering: Deferred[None] | None = None
-        """fires when no group is unanswered"""
+        self._answering = False
+        self._all_answered = Event()
 
     def take(self, parcel: Parcel) -> None:
         """A parcel has come."""
@@ -160,12 +162,7 @@ class TreeReceiving:
 
     def idle(self) -> Deferred[None]:
         """Fires when everything that has come is unpacked."""
-        idle: Deferred[None] = Deferred()
-        if self._working:
-            self._idle.append(idle)
-        else:
-            idle.callback(None)
-        return idle
+        return self._rest.wait() if self._working else succeed(None)
 
     def _begin(self) -> None:
         if not self._working:
@@ -183,9 +180,7 @@ class TreeReceiving:
                     self._answer_too(group)
                 await self._answered()
         self._working = False
-        idle, self._idle = self._idle, []
-        for each in idle:
-            each.callback(None)
+        self._rest.fire()
 
     def _next_parcels(self) -> list[Parcel]:
         group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
@@ -238,30 +233,29 @@ class TreeReceiving:
 
     def _answer_too(self, group: _Group) -> None:
         self._unanswered.append(group)
-        if self._answering is None:
+        if not self._answering:
             Deferred.fromCoroutine(self._answer())
 
     # -- what became of it -----------------------------------------------------------------
 
     async def _answer(self) -> None:
         """Say the Receipts of what is unpacked."""
-        answered: Deferred[None] = Deferred()
-        self._answering = answered
+        self._answering = True
         while self._unanswered:
             await self._answer_group(self._unanswered[0])
             self._unanswered.popleft()
             self._answered_groups += 1
-        self._answering = None
-        answered.callback(None)
+        self._answering = False
+        self._all_answered.fire()
 
     async def _answered(self) -> None:
         """Wait until the Receipts of all that is unpacked are said.
 
         They may wait for something that is to be read, so nobody keeps the socket meanwhile.
         """
-        if self._answering is not None:
+        if self._answering:
             self._give_back()
-            await self._answering
+            await self._all_answered.wait()
 
     async def _answer_group(self, group: _Group) -> None:
         for part, told in group.own:

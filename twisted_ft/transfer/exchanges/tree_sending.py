@@ -16,6 +16,7 @@ from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.connection.participants import Bodiless
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.exchanges.tree_plan import (
     Chosen,
@@ -139,7 +140,7 @@ class TreeSending:
         """bytes of files that are under way"""
         self._over = False
         self._failure: FileTransferError | None = None
-        self._news: Deferred[None] | None = None
+        self._news = Event()
         self._acquiring: Deferred[DeferredSemaphore] | None = None
         self._root_outcome: Outcome | None = None
         self.count = 0
@@ -158,7 +159,7 @@ class TreeSending:
             finally:
                 self._over = True
                 while self._filling is not None:  # nothing is closed while it is being read
-                    await self._news_of_any_kind()
+                    await self._news.wait()
                 self._protocol.in_thread(self._walk.close).addErrback(as_error)
 
     def fail(self, error: FileTransferError) -> None:
@@ -168,12 +169,12 @@ class TreeSending:
             self._walk.stop()
         if self._acquiring is not None:
             self._acquiring.cancel()
-        self._wake()
+        self._news.fire()
 
     def say_too(self, folder: bytes, item: Item) -> None:
         """Have an item said that isn't found by walking."""
         self._walk.say(folder, item)
-        self._wake()
+        self._news.fire()
 
     def hold(self) -> None:
         """Something is under way elsewhere after which there may be more to say."""
@@ -182,7 +183,7 @@ class TreeSending:
     def let_go(self) -> None:
         """The counterpart of ``hold``."""
         self._held -= 1
-        self._wake()
+        self._news.fire()
 
     async def _send_root(self) -> None:
         root = await self._protocol.in_thread(self._walk.root)
@@ -221,7 +222,7 @@ class TreeSending:
             self._ahead.append(draft)
         if not self._over:
             self._fill()
-        self._wake()
+        self._news.fire()
 
     def _not_filled(self, reason: Failure) -> None:
         self._filling = None
@@ -266,17 +267,8 @@ class TreeSending:
     async def _wait(self) -> None:
         """Wait until something is heard."""
         self._check()
-        await self._news_of_any_kind()
+        await self._news.wait()
         self._check()
-
-    async def _news_of_any_kind(self) -> None:
-        self._news = Deferred()
-        await self._news
-
-    def _wake(self) -> None:
-        news, self._news = self._news, None
-        if news is not None:
-            news.callback(None)
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -312,7 +304,7 @@ class TreeSending:
         self._under_way.discard(shipment)
         self._unreceipted -= shipment.size
         self._window.release()
-        self._wake()
+        self._news.fire()
 
     def _learn_root(self, outcomes: bytes, failures: Sequence[Failing]) -> None:
         self._root_outcome = Outcome(outcomes[0])
