@@ -55,7 +55,7 @@ SERVER = Cost(1024 * MEBI, 4096)
 COSTS: dict[type[Opening], Cost] = {
     Get: Cost(256 << 10, 1),
     Offer: Cost(256 << 10, 2),
-    List: Cost(256 << 10, 1),
+    List: Cost(3 * MEBI, 1),
     Fetch: Cost(6 * MEBI, 36),
     Parcel: Cost(12 * MEBI, 40),
     MakeFolder: Cost(16 << 10, 2),
@@ -63,8 +63,9 @@ COSTS: dict[type[Opening], Cost] = {
     Remove: Cost(64 << 10, 4),
 }
 """What an exchange holds at most: pieces that are read ahead, parcels that are filled ahead or wait
-to be unpacked, batches of entries; files and folders that are open.  Parcels are counted for a
-whole upload, and not one by one."""
+to be unpacked, batches of entries, the names in a folder that is listed (150,000 take two
+mebibytes); files and folders that are open.  Parcels are counted for a whole upload, and not one by
+one."""
 
 
 def server_budget() -> Cost:
@@ -78,6 +79,10 @@ def server_budget() -> Cost:
         return SERVER
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return SERVER.within(Cost(SERVER.bytes, max(soft // 2, CONNECTION.descriptors)))
+
+
+SHORT_LISTING = Cost(256 << 10, 1)
+"""What a listing holds of which all has been read: two batches of entries."""
 
 
 class Budget:
@@ -187,6 +192,12 @@ class Holding:
 
     def __init__(self, budget: Budget, cost: Cost) -> None:
         self._budget, self._cost = budget, cost
+
+    def shrink(self, cost: Cost) -> None:
+        """Give back what is beyond ``cost``."""
+        if self._cost is not FREE and cost.fits(self._cost):
+            over, self._cost = self._cost - cost, cost
+            self._budget.give_back(over)
 
     def release(self) -> None:
         """Give it back."""

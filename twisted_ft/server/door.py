@@ -17,11 +17,12 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import ConnectionFailed, FileTransferError, Unchanged, Unsupported
-from twisted_ft.server.budget import COSTS, Holding
+from twisted_ft.server.budget import COSTS, SHORT_LISTING, Holding
 from twisted_ft.server.commons import Commons
 from twisted_ft.server.events import Action, Event, TreeFiles
 from twisted_ft.server.rights import NEEDS
 from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
+from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
@@ -60,7 +61,8 @@ MOST_WAITING = 8
 T = TypeVar("T")
 Result = TransferProgress | int
 """What an exchange has come to: a file, or how many things."""
-Answer = Callable[[], Coroutine[Deferred[Any], Any, Result]]
+Answer = Callable[[Holding], Coroutine[Deferred[Any], Any, Result]]
+"""Does what was asked for, with what is held for it."""
 
 _ACTIONS: dict[type[Opening], Action] = {
     Get: "download",
@@ -158,7 +160,7 @@ class Door:
         try:
             with holding:
                 dialogue.check()
-                result = await answer()
+                result = await answer(holding)
         except Exception:
             tell(_failed(event, "failed", as_error(Failure()), now() - began))
         else:
@@ -188,19 +190,19 @@ class Door:
         tracker = TransferTracker(limit=self.session.limit)
         if isinstance(message, Get):
             sending = Sending(protocol, number, tracker)
-            return sending, lambda: sending.answer(store, message.path)
+            return sending, lambda _: sending.answer(store, message.path)
         if isinstance(message, Offer):
             receiving = Receiving(protocol, number, tracker, durable=self.durable)
-            return receiving, lambda: self._receive(receiving, message)
+            return receiving, lambda _: self._receive(receiving, message)
         if isinstance(message, List):
             answering = Answering(protocol, number)
-            return answering, lambda: answering.answer(store, message.path, message.deep)
+            return answering, lambda holding: _list(answering, store, message, holding)
         if isinstance(message, Fetch):
             fetch = AnsweringFetch(protocol, message, self.session.limit)
-            return fetch, lambda: fetch.answer(store, _SentTree(self.session, message.path))
+            return fetch, lambda _: fetch.answer(store, _SentTree(self.session, message.path))
         assert not isinstance(message, Parcel), "parcels are taken together"
         changing = Changing(protocol, number)
-        return changing, lambda: changing.answer(message, store, overwrite=True)
+        return changing, lambda _: changing.answer(message, store, overwrite=True)
 
     async def _receive(self, receiving: Receiving, offer: Offer) -> TransferProgress:
         session, file, uploads = self.session, offer.file, self._commons.uploads
@@ -388,6 +390,16 @@ def _ended(event: Event, result: Result, seconds: float) -> Event:
         resumed_from=result.resumed_from,
         blake3=result.blake3.hex(),
     )
+
+
+async def _list(answering: Answering, store: IStore, asked: List, holding: Holding) -> int:
+    """Answer a listing; a short one soon holds less."""
+
+    def begun(is_all: bool) -> None:
+        if is_all:
+            holding.shrink(SHORT_LISTING)
+
+    return await answering.answer(store, asked.path, asked.deep, asked.partial, begun)
 
 
 async def _waited(result: Awaitable[T] | T) -> T:

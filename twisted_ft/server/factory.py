@@ -22,7 +22,7 @@ from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.version import AGENT
-from twisted_ft.wire.conversation import Conversation, Side
+from twisted_ft.wire.conversation import PARTIAL_LISTINGS, Conversation, Side
 
 STRANGERS = 256
 """Connections that haven't greeted, at once; of more, the oldest goes.  They have ten seconds."""
@@ -98,7 +98,7 @@ class FileTransferFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> FileTransferProtocol:
         """One connection's protocol; whether it may stay is decided when it has greeted."""
         self._make_room_for_a_stranger()
-        conversation = Conversation(Side.SERVER, AGENT, self.limits)
+        conversation = Conversation(Side.SERVER, AGENT, self.limits, (PARTIAL_LISTINGS,))
         door = Door(self, self.commons)
         runtime = door.lane.runtime(self.runtime)
         protocol = FileTransferProtocol(Side.SERVER, conversation, door, runtime)

@@ -23,7 +23,8 @@ def open_sink(
     :param owner: whose it is; said to a store that writes it down (IKeepingStore), and whose class
         takes it, as one may be made of another that was there before owners were
     """
-    if owner and "owner" in signature(store.sink).parameters:
+    taken = signature(store.sink).parameters.values()
+    if owner and any(each.name == "owner" or each.kind is each.VAR_KEYWORD for each in taken):
         more["owner"] = owner
     sink: ISink = store.sink(file, overwrite, durable, **more)
     return sink

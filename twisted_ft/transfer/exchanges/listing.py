@@ -48,7 +48,7 @@ class Answering(Dialogue):
         """
         size = min(ENTRIES_SIZE, self.protocol.conversation.peer_limits.message)
         room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
-        reading = _Reading(lambda: _entries_of(store, path, deep, partial), room)
+        reading = _Reading(lambda: _entries_of(store, path, deep, partial), room, self.check)
         try:
             count = await self._send(reading, on_begun)
         except Exception:
@@ -62,7 +62,9 @@ class Answering(Dialogue):
     async def _send(self, reading: _Reading, on_begun: OnBegun | None) -> int:
         """Send them; with the last of them goes the End, as nobody need ask for it."""
         count = 0
-        batch = await self.protocol.in_thread(reading.next_batch)
+        batch = await self.protocol.at_length(
+            reading.next_batch
+        )  # all names of a folder are sorted
         if on_begun is not None:
             on_begun(reading.over)
         while batch:
@@ -87,10 +89,13 @@ class _Reading:
 
     :param begin: begins with it
     :param room: bytes with which a batch is full
+    :param wanted: is called before each, and raises why no more is wanted
     """
 
-    def __init__(self, begin: Callable[[], Iterator[Entry]], room: int) -> None:
-        self._begin, self._room = begin, room
+    def __init__(
+        self, begin: Callable[[], Iterator[Entry]], room: int, wanted: Callable[[], None]
+    ) -> None:
+        self._begin, self._room, self._wanted = begin, room, wanted
         self._entries: Iterator[Entry] | None = None
         self.over = False
         """whether there are no more"""
@@ -100,6 +105,7 @@ class _Reading:
         """The next entries; what the store raises waits until those before it have been said."""
         batch: list[Entry] = []
         size = 0
+        self._wanted()
         try:
             if self._entries is None:
                 self._entries = self._begin()
