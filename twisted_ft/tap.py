@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python import usage
 
-from twisted_ft.allocation import keep_freed_buffers
+from twisted_ft.allocation import keep_freed_buffers, share_one_heap
 from twisted_ft.errors import FileTransferError
 from twisted_ft.server import FileTransferFactory
 from twisted_ft.stores.local import LocalStore
@@ -201,6 +201,7 @@ class FileTransferService(MultiService):
 def makeService(options: Options) -> IService:
     """What twistd asks for."""
     keep_freed_buffers()
+    share_one_heap()
     if options["lab"] is not None:
         from twisted_ft.lab import LabServerFactory
 

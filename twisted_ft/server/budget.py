@@ -55,7 +55,7 @@ SERVER = Cost(1024 * MEBI, 4096)
 COSTS: dict[type[Opening], Cost] = {
     Get: Cost(256 << 10, 1),
     Offer: Cost(256 << 10, 2),
-    List: Cost(3 * MEBI, 1),
+    List: Cost(5 * MEBI, 1),
     Fetch: Cost(6 * MEBI, 36),
     Parcel: Cost(12 * MEBI, 40),
     MakeFolder: Cost(16 << 10, 2),
@@ -63,9 +63,9 @@ COSTS: dict[type[Opening], Cost] = {
     Remove: Cost(64 << 10, 4),
 }
 """What an exchange holds at most: pieces that are read ahead, parcels that are filled ahead or wait
-to be unpacked, batches of entries, the names in a folder that is listed (150,000 take two
-mebibytes); files and folders that are open.  Parcels are counted for a whole upload, and not one by
-one."""
+to be unpacked, batches of entries; the names in a folder that is listed (150,000 take two
+mebibytes, and four times that while they are sorted); files and folders that are open.  Parcels are
+counted for a whole upload, and not one by one."""
 
 
 def server_budget() -> Cost:
@@ -92,11 +92,22 @@ class Budget:
     :param parent: the budget from which this one's is drawn as well
     """
 
-    __slots__ = ("_children", "_closed", "_most", "_parent", "_serving", "_waiting", "held")
+    __slots__ = (
+        "_children",
+        "_closed",
+        "_most",
+        "_parent",
+        "_serving",
+        "_waiting",
+        "held",
+        "most_held",
+    )
 
     def __init__(self, most: Cost, parent: Budget | None = None) -> None:
         self._most, self._parent = most, parent
         self.held = FREE
+        self.most_held = 0
+        """bytes that were held at once, at most"""
         self._waiting: list[tuple[Cost, Deferred[Holding]]] = []
         self._children: list[Budget] = []
         """those that wait for some of this one, the next one first"""
@@ -141,6 +152,7 @@ class Budget:
 
     def _draw(self, cost: Cost) -> None:
         self.held += cost
+        self.most_held = max(self.most_held, self.held.bytes)
         if self._parent is not None:
             self._parent._draw(cost)
 

@@ -138,6 +138,7 @@ class Door:
             if self._tree is not None:
                 self._tree.end()
             events.tell(self.session.event("left"))
+            self._commons.left(self.session)
         self._rules.left(self)
 
     # -- what a peer begins ----------------------------------------------------------------

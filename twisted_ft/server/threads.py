@@ -23,8 +23,8 @@ Job = Callable[[], Deferred[None]]
 
 AT_ONCE = 10
 """Calls in threads at once, as many as a reactor's pool has threads."""
-LONG_AT_ONCE = 4
-"""Those of them that may take minutes."""
+LONG_AT_ONCE = AT_ONCE // 5
+"""Those of them that may take minutes, and sort or hash meanwhile."""
 
 
 class FairThreads:
