@@ -60,7 +60,7 @@ def _today(name: str, what: str) -> object:
         "full-house",
         "house-full-of-strangers",
         _today("hashing", "a file is hashed to its end when nobody wants it any more"),
-        _today("bad-names", "the answer names each bad name whole"),
+        "bad-names",
         "tiny-requests",
         "tiny-words",
         "root-settled",

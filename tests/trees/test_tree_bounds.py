@@ -338,7 +338,7 @@ def test_a_slow_disk_is_waited_for(two: Two, direction: str, who: str) -> None:
     else:
         two.client = two.connect(runtime=disk.runtime)
     source, target = two.ends(direction)
-    grow(source, {f"{folder}/{name}": bytes(2000) for folder in "ab" for name in numbered(1500)})
+    grow(source, {f"{folder}/{name}": bytes(3000) for folder in "ab" for name in numbered(1500)})
     deliveries = two.begin(direction)
     two.take(deliveries, 1)
     disk.held = True

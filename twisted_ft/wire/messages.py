@@ -14,7 +14,8 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
-Path = Annotated[bytes, msgspec.Meta(max_length=4096)]
+PATH_LIMIT = 4096
+Path = Annotated[bytes, msgspec.Meta(max_length=PATH_LIMIT)]
 """Names joined by ``/``, relative to the root, as bytes: POSIX names need not be UTF-8."""
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number of bytes."""
@@ -38,7 +39,8 @@ Agent = Annotated[str, msgspec.Meta(max_length=200)]
 Features = Annotated[tuple[Code, ...], msgspec.Meta(max_length=32)]
 """What a side can do, or wants, beyond its version of the protocol."""
 
-Name = Annotated[bytes, msgspec.Meta(max_length=255)]
+NAME_LIMIT = 255
+Name = Annotated[bytes, msgspec.Meta(max_length=NAME_LIMIT)]
 """One name in a folder; empty only for the root of a tree."""
 Kind = Annotated[str, msgspec.Meta(max_length=16)]
 """What an entry is: a word."""
@@ -428,7 +430,15 @@ def sayable(message: M) -> M:
     return msgspec.structs.replace(message, text=shortened(message.text))
 
 
-def shortened(text: str, most: int = TEXT_LIMIT) -> str:
-    """``text`` with ``most`` characters at most, all of them Unicode."""
+def shortened(text: str) -> str:
+    """``text`` with TEXT_LIMIT characters at most, all of them Unicode."""
     text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 3] + "..."
+
+
+def ending(text: str, size: int) -> str:
+    """``text`` in ``size`` bytes at most: its end, where the reason stands behind a path."""
+    content = text.encode(errors="backslashreplace")
+    if len(content) > size:
+        content = b"..." + content[3 - size :] if size > 3 else b""
+    return content.decode(errors="ignore")

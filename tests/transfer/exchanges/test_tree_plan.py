@@ -10,16 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit import longest
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, StorageFailed
 from twisted_ft.stores.interfaces import IPacker, Packing
 from twisted_ft.stores.memory import MemoryStore
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
-from twisted_ft.transfer.exchanges.tree_plan import PARCEL_ITEMS, SendOptions, TreePlan, parcel_size
-from twisted_ft.wire.frames import decode, encode
+from twisted_ft.transfer.exchanges.tree_plan import (
+    PARCEL_ITEMS,
+    ParcelDraft,
+    SendOptions,
+    TreePlan,
+    parcel_size,
+)
+from twisted_ft.wire.frames import HEADER_SIZE, decode, encode
 from twisted_ft.wire.messages import (
     LEAST_MESSAGE,
+    NAME_LIMIT,
+    PATH_LIMIT,
     SUM_LIMIT,
+    TEXT_LIMIT,
     Described,
     Item,
     Parcel,
@@ -29,6 +39,7 @@ from twisted_ft.wire.messages import (
     Unsendable,
     Whole,
 )
+from twisted_ft.wire.sizes import MOST_PART, MOST_WHOLE
 
 FILES = {b"a": b"1", b"b/x": b"2", b"b/c/y": b"3", b"b/d/z": b"4", b"e/f": b"5"}
 WIDE = 1 << 20
@@ -402,7 +413,7 @@ def test_a_file_that_is_gone_when_it_is_wanted() -> None:
 
 names = st.sampled_from([b"a", b"b", b"c" * 100, b"d" * 255])
 paths = st.lists(names, min_size=1, max_size=6).map(b"/".join)
-sizes = st.sampled_from([0, 1, 500, 3000, 7800, 7841, 8192, 9000, 1 << 18])
+sizes = st.sampled_from([0, 1, 500, 3000, 7800, 7838, 7839, 8192, 9000, 1 << 18])
 
 
 @settings(max_examples=60, deadline=None)
@@ -453,7 +464,7 @@ def test_parcels_have_so_many_items_and_no_more() -> None:
 
 def test_what_has_no_room_comes_next() -> None:
     """Before anything else, be it asked for meanwhile."""
-    files = {b"1": bytes(5000), b"2": bytes(5000), b"3": b"", b"4": b""}
+    files = {b"1": bytes(7000), b"2": bytes(7000), b"3": b"", b"4": b""}
     walked = walk(files, message=LEAST_MESSAGE)
     walked.root()
     walked.is_new(b"")
@@ -487,3 +498,29 @@ def test_why_something_cant_be_sent_can_be_said(character: str, count: int) -> N
         frame = encode(Parcel(1, 0, b"", parts))
         assert len(frame) <= LEAST_MESSAGE + 4
         assert decode(frame[4:]) == Parcel(1, 0, b"", parts)
+
+
+# -- room in a message ---------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(longest.paths, longest.items), max_size=20),
+    st.sampled_from([LEAST_MESSAGE, 1 << 20]),
+)
+def test_a_draft_has_room_in_a_message(added: list[tuple[bytes, Item]], message: int) -> None:
+    """Whatever is the first in it; a file that comes whole is no larger than its options say."""
+    draft = ParcelDraft(parcel_size(message))
+    most = parcel_size(message) - MOST_PART - MOST_WHOLE
+    for folder, item in added:
+        if not (isinstance(item, Whole) and len(item.content) > most):
+            draft.add(folder, item)
+    parcel = Parcel(2**53, 2**53, bytes(PATH_LIMIT), draft.parts())
+    decode(encode(parcel, message)[HEADER_SIZE:])
+
+
+def test_the_reason_of_what_cant_be_sent_has_room_in_the_shortest_message() -> None:
+    draft = ParcelDraft(parcel_size(LEAST_MESSAGE))
+    item = Unsendable(bytes(NAME_LIMIT), longest.WIDE * 64, longest.WIDE * (TEXT_LIMIT + 100))
+    assert draft.add(bytes(PATH_LIMIT), item)
+    parcel = Parcel(2**53, 2**53, bytes(PATH_LIMIT), draft.parts())
+    decode(encode(parcel, LEAST_MESSAGE)[HEADER_SIZE:])

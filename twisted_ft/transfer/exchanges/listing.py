@@ -9,7 +9,6 @@ from twisted.python.failure import Failure
 
 from twisted_ft.errors import Cancelled, FileTransferError, Unsupported
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.event import Event
@@ -17,13 +16,10 @@ from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.wire.machine import State
 from twisted_ft.wire.messages import End, Entries, Entry, List, Message, More
+from twisted_ft.wire.sizes import BESIDE_ENTRIES, MOST_ENTRY, entry_size
 
 ENTRIES_SIZE = 1 << 16
 """Bytes in one Entries message, at most; fewer, where the other side takes fewer."""
-_ENTRY_SIZE = 48
-"""Bytes that an entry takes beside its path, at most."""
-_MESSAGE_SIZE = 32
-"""Bytes that Entries takes beside its entries, at most."""
 
 OnBegun = Callable[[bool], None]
 """Hears of a listing that has begun, and whether all of it has been read."""
@@ -47,7 +43,7 @@ class Answering(Dialogue):
         :param on_begun: hears, when the first of them are read, whether these are all
         """
         size = min(ENTRIES_SIZE, self.protocol.conversation.peer_limits.message)
-        room = size - _MESSAGE_SIZE - _ENTRY_SIZE - PATH_MAX  # so the last one fits, too
+        room = size - BESIDE_ENTRIES - MOST_ENTRY  # so the last one fits, too
         reading = _Reading(lambda: _entries_of(store, path, deep, partial), room, self.check)
         try:
             count = await self._send(reading, on_begun)
@@ -111,7 +107,7 @@ class _Reading:
                 self._entries = self._begin()
             for entry in self._entries:
                 batch.append(entry)
-                size += len(entry.path) + _ENTRY_SIZE
+                size += entry_size(entry)
                 if size >= self._room:
                     return tuple(batch)
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import msgspec
@@ -22,21 +22,20 @@ from twisted_ft.wire.messages import (
     Settled,
     Summed,
     Unsendable,
-    Whole,
+    ending,
     shortened,
 )
+from twisted_ft.wire.sizes import BESIDE_PARTS, MOST_PART, MOST_WHOLE, item_size, part_size
 
 PARCEL_SIZE = 1 << 20
 """Bytes in a parcel, at most; fewer, where the other side takes fewer."""
 PARCEL_ITEMS = 1 << 10
 """Items in a parcel, at most."""
-_ITEM_SIZE = 96
-"""Bytes that an item takes in a message beside its name, its content and its text, at most."""
 _STATE_SIZE = 192
 """Bytes of a parcel for a file that is summed: it takes none, but its state is held until there is
 an answer, and the other side looks at it meanwhile."""
-_ROOM = 1 << 13
-"""Bytes of a message that are left for all but its items: folders, mostly."""
+_TEXT_SIZE = 1 << 12
+"""Bytes of the text of an Unsendable, at most, so that any has room in the shortest parcel."""
 
 FolderEnd = tuple[bytes, Settled]
 """A folder of which all has been said: the one that it is in, and what it is to be like."""
@@ -62,13 +61,13 @@ class SendOptions(msgspec.Struct, frozen=True):
 
     def within(self, message: int) -> SendOptions:
         """This one, for a peer that takes messages of ``message`` bytes."""
-        small = min(self.small, max(0, parcel_size(message) - _ITEM_SIZE - 255))
+        small = min(self.small, parcel_size(message) - MOST_PART - MOST_WHOLE)
         return replace(self, small=small)
 
 
 def parcel_size(message: int) -> int:
-    """Bytes of items in a parcel, for a peer that takes messages of ``message`` bytes."""
-    return min(PARCEL_SIZE, message) - _ROOM
+    """Bytes of parts in a parcel, for a peer that takes messages of ``message`` bytes."""
+    return min(PARCEL_SIZE, message) - BESIDE_PARTS
 
 
 class ParcelDraft(msgspec.Struct):
@@ -85,11 +84,13 @@ class ParcelDraft(msgspec.Struct):
         return tuple(Part(folder, tuple(items)) for folder, items in self.gathered)
 
     def add(self, folder: bytes, item: Item) -> bool:
-        """Add an item, where there is room for it."""
+        """Add an item, where there is room for it; there is for the first."""
+        if type(item) is Unsendable:
+            item = replace(item, text=ending(shortened(item.text), _TEXT_SIZE))
         if not self.gathered or self.gathered[-1][0] != folder:
             self.gathered.append((folder, []))
-            self.room -= len(folder) + 8
-        self.room -= size_of(item)
+            self.room -= part_size(folder)
+        self.room -= _room_of(item)
         if (self.room < 0 and self.items_left < PARCEL_ITEMS) or not self.items_left:
             if not self.gathered[-1][1]:
                 self.gathered.pop()
@@ -99,23 +100,10 @@ class ParcelDraft(msgspec.Struct):
         return True
 
 
-def size_of(item: Item) -> int:
-    """Bytes that an item takes in a message, at most."""
-    size = _ITEM_SIZE + len(item.name)
-    if type(item) is Described:
-        return size
-    if type(item) is Whole:
-        return size + len(item.content)
-    if type(item) is Summed:
-        return size + item.files * _STATE_SIZE
-    if isinstance(item, Unsendable):
-        return size + 4 * len(item.text)
-    return size + len(getattr(item, "target", b""))
-
-
-def content_size(parts: Sequence[Part]) -> int:
-    """Bytes of files in a parcel."""
-    return sum(len(item.content) for part in parts for item in part.items if type(item) is Whole)
+def _room_of(item: Item) -> int:
+    """Bytes of a parcel that an item takes."""
+    size = item_size(item)
+    return size + item.files * _STATE_SIZE if type(item) is Summed else size
 
 
 class _Folder(msgspec.Struct, frozen=True):

@@ -17,12 +17,11 @@ from twisted_ft.transfer.connection.participants import Nobody
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
-from twisted_ft.transfer.exchanges.tree_plan import SendOptions, content_size
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.sockets.recvmessages import SocketMessages
 from twisted_ft.wire.messages import (
-    TEXT_LIMIT,
     End,
     Failing,
     Fetch,
@@ -32,8 +31,8 @@ from twisted_ft.wire.messages import (
     Part,
     Receipts,
     Refuse,
-    shortened,
 )
+from twisted_ft.wire.sizes import BESIDE_FAILURES, content_size, fitted
 
 HIGH_WATER = 8
 """Parcels that may wait to be unpacked; past them the transport isn't read.  A parcel has at most
@@ -44,11 +43,6 @@ GROUP = 4
 """Parcels that are unpacked, and synced, together, at most."""
 AHEAD = 2
 """Groups that a thread unpacks, at most, while nobody has said the Receipts of an earlier one."""
-
-_ROOM = 64
-"""Bytes that Receipts have beside their outcomes and failures, at most."""
-_FAILING_SIZE = 8
-"""Quarters of the bytes that a failure has beside its text, mostly."""
 
 
 class Unpacked(Protocol):
@@ -269,16 +263,9 @@ class TreeReceiving:
             except Exception:
                 self._refuse(parcel, as_error(Failure()))
                 continue
-            fitting = self._fitting(outcomes, reasons)
-            self._say_last(Receipts(parcel.exchange, outcomes, fitting))
-
-    def _fitting(self, outcomes: bytes, failures: Sequence[Failing]) -> tuple[Failing, ...]:
-        """The failures, with texts that have room in one message together."""
-        if not failures:
-            return ()
-        room = self._protocol.conversation.peer_limits.message - len(outcomes) - _ROOM
-        most = min(TEXT_LIMIT, max(4, room // len(failures) // 4 - _FAILING_SIZE))
-        return tuple(Failing(each.code, shortened(each.text, most)) for each in failures)
+            room = self._protocol.conversation.peer_limits.message - BESIDE_FAILURES
+            failures = fitted(reasons, room - len(outcomes))
+            self._say_last(Receipts(parcel.exchange, outcomes, failures))
 
     def _unpack(self, group: _Group) -> None:
         """Unpack what is wanted of a group.  Blocks."""

@@ -24,7 +24,6 @@ from twisted_ft.transfer.exchanges.tree_plan import (
     ParcelDraft,
     SendOptions,
     TreePlan,
-    content_size,
     parcel_size,
 )
 from twisted_ft.transfer.failures import as_error
@@ -43,6 +42,7 @@ from twisted_ft.wire.messages import (
     Refuse,
     Summed,
 )
+from twisted_ft.wire.sizes import content_size
 
 WINDOW = 6
 """Parcels that are said and have no Receipts yet, at most; fewer, where the other side says so."""
