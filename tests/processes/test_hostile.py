@@ -36,20 +36,14 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _today(name: str, what: str) -> object:
-    """An attack against which a server has nothing yet; whoever mends it takes the name out."""
-    reason = f"{ATTACKS[name].row}: {what}"
-    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
 @pytest.mark.parametrize(
     "name",
     [
         "get-large",
-        _today("list-flat", "listings draw from no budget"),
+        "list-flat",
         "fetch",
         "all-kinds",
-        _today("resets", "connections that are reset at once keep descriptors open"),
+        "resets",
         "cancelled",
         "offers",
         "parcels",
@@ -59,7 +53,7 @@ def _today(name: str, what: str) -> object:
         "dribbling-to-the-impatient",
         "full-house",
         "house-full-of-strangers",
-        _today("hashing", "a file is hashed to its end when nobody wants it any more"),
+        "hashing",
         "bad-names",
         "tiny-requests",
         "tiny-words",
