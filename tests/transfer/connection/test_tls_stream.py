@@ -12,7 +12,7 @@ from twisted.internet import ssl
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from tests.kit.insides import connection_of
-from tests.kit.staging import Certificates, TLSEndpoint
+from tests.kit.staging import Certificates, TLSEndpoint, code_of, failure_of
 from twisted_ft import Client, FileTransferFactory, MemoryStore, connect
 from twisted_ft.errors import FileTransferError
 from twisted_ft.testing import MemoryNetwork
@@ -209,3 +209,18 @@ def test_a_damaged_record_ends_the_transfer_with_a_sentence(
     with pytest.raises(FileTransferError, match="run again to carry on"):
         network.run(client.get("there", tmp_path / "back"))
     assert not (tmp_path / "back").exists()
+
+
+def test_a_connection_that_is_paused_for_its_rate_closes_at_once_all_the_same() -> None:
+    """The other side's last word is read, without waiting for it in vain."""
+    network = MemoryNetwork()
+    factory = FileTransferFactory(MemoryStore({b"a": CONTENT}), runtime=network.runtime)
+    endpoint = TLSEndpoint(network, factory, Certificates())
+    client = network.run(connect(endpoint, runtime=network.runtime, limit_rate=len(CONTENT)))
+    call = failure_of(client.fetch("a", MemoryStore(), "a"))
+    network.advance(0.1)
+    assert not connection_of(client).protocol.transport.transport.reading
+    closed = client.close()
+    network.advance(1)
+    assert closed.called
+    assert [code_of(each) for each in call] == ["connection"]

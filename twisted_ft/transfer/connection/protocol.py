@@ -200,6 +200,7 @@ class FileTransferProtocol(TwistedProtocol):
         self._arrived.clear()
         self._timeout.end()
         self.keep_alive.end()
+        self.reading.end()
         if self._dropping is not None and self._dropping.active():
             self._dropping.cancel()
         for participant in list(self._participants.values()):

@@ -51,6 +51,8 @@ class ReadSide:
         self._runtime, self._keep_alive, self._timeout = runtime, keep_alive, timeout
         self._participant, self._receive = participant, receive
         self._paused = 0
+        self._is_gone = False
+        """whether the transport is; until then it is read, as TLS closes by a word of each side"""
 
     def pause(self) -> None:
         """Take nothing more off the transport until ``resume``; calls are counted."""
@@ -65,7 +67,7 @@ class ReadSide:
         self._paused -= 1
         if not self._paused:
             self._keep_alive.job_ends()
-            if self._conversation.failure is None:
+            if not self._is_gone:
                 self._transport.resumeProducing()
                 self._timeout.reading_resumed()
 
@@ -75,6 +77,10 @@ class ReadSide:
         if wait > 0:
             self.pause()
             self._runtime.sleep(wait).addCallback(lambda _: self.resume())
+
+    def end(self) -> None:
+        """The transport is gone."""
+        self._is_gone = True
 
     # -- a thread that reads by itself ---------------------------------------------------
 
