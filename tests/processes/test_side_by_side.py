@@ -33,9 +33,9 @@ def test_two_uploads_of_one_name(place: Place, tmp_path: Path) -> None:
 
 def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) -> None:
     """The second waits for the first, and says so."""
-    (tmp_path / "a").write_bytes(os.urandom(2 << 20))
+    (tmp_path / "a").write_bytes(os.urandom(3 << 20))
     (tmp_path / "b").write_bytes(b"b")
-    first = start_ft("put", "--limit-rate", "1M", tmp_path / "a", place.url("name"))
+    first = start_ft("put", "--limit-rate", "2M", tmp_path / "a", place.url("name"))
     wait_until(lambda: kept_in(place.folder) > 0)
     second = start_ft("put", "--json", tmp_path / "b", place.url("name"))
     outcome(first).ok()
@@ -66,9 +66,9 @@ def test_an_upload_that_has_gone_silent_is_carried_on(place: Place, tmp_path: Pa
 
 def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
     """The second waits for the first, and finds the file there."""
-    content = os.urandom(2 << 20)
+    content = os.urandom(3 << 20)
     url = place.file("a", content)
-    first = start_ft("get", "--limit-rate", "1M", url, tmp_path)
+    first = start_ft("get", "--limit-rate", "2M", url, tmp_path)
     wait_until(lambda: kept_in(tmp_path) > 0)
     second = start_ft("get", "--json", url, tmp_path)
     outcome(first).ok()
