@@ -37,7 +37,7 @@ def _size(text: str) -> int:
     """Bytes, as curl's --limit-rate writes them: 500k, 700M, 1.5G (powers of 1024)."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError("this is no size; write 500M, or 10G")
+        raise ValueError("this is not a size; write 500M, or 10G")
     return int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
 
 
@@ -45,14 +45,14 @@ def _age(text: str) -> int:
     """Seconds, of 30m, 12h or 1d."""
     found = _AGE.fullmatch(text)
     if found is None or not int(found[1]):
-        raise ValueError("this is no time; write 30m, 12h or 1d")
+        raise ValueError("this is not a time; write 30m, 12h or 1d")
     return int(found[1]) * _SECONDS[found[2].lower()]
 
 
 def _number(text: str) -> int:
     """A whole number, 1 or more; ValueError else, with what is wanted."""
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is no whole number from 1 on")
+        raise ValueError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 

@@ -60,7 +60,7 @@ def parse_url(url: str) -> Location:
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() not in SCHEMES:
-        raise ValueError(f"{url!r} is no ft:// or fts:// URL")
+        raise ValueError(f"{url!r} is not an ft:// or fts:// URL")
     authority, _, path = rest.partition("/")
     url = f"{scheme}://{authority.rpartition('@')[2]}/{path}"  # what errors may show: no password
     try:

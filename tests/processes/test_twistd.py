@@ -46,10 +46,10 @@ WRONG = {
     "a bad port": (["--listen", "tcp:http-or-so"], "--listen"),
     "a certificate that is missing": (["--listen", "ssl:0:privateKey=no.pem"], "--listen"),
     "a bad option": (["--wirtable"], "wirtable"),
-    "a bad number": (["--max-connections", "many"], "no whole number"),
-    "a number too low": (["--timeout", "0"], "no whole number"),
-    "a bad size": (["--min-free", "much"], "--min-free much: this is no size; write 500M"),
-    "a bad time": (["--keep-partial", "0d"], "--keep-partial 0d: this is no time; write 30m"),
+    "a bad number": (["--max-connections", "many"], "not a whole number"),
+    "a number too low": (["--timeout", "0"], "not a whole number"),
+    "a bad size": (["--min-free", "much"], "--min-free much: this is not a size; write 500M"),
+    "a bad time": (["--keep-partial", "0d"], "--keep-partial 0d: this is not a time; write 30m"),
     "an argument": (["/srv"], "--root"),
 }
 

@@ -245,7 +245,7 @@ def test_a_folder_that_may_not_be_gone_into(inner: IStore) -> None:
 
 
 def test_a_file_that_may_not_be_read(inner: IStore) -> None:
-    """Its content and its digest aren't given; its name and size are no secret."""
+    """Its content and its digest aren't given; its name and size are not secret."""
     packer = packer_of(NotingStore(inner, (Use.READ, b"file")))
     refused = Unsendable(b"file", "forbidden", "not READ")
     assert packed(packer, b"", 1000)[b"file"] == refused

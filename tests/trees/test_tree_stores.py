@@ -35,7 +35,7 @@ def two(tmp_path: Path) -> Two:
 
 @BOTH_WAYS
 def test_times_and_permissions_of_files_and_folders(direction: str) -> None:
-    """To the nanosecond; what is restrictive is no hindrance, and a folder stays its owner's."""
+    """To the nanosecond; what is restrictive does not hinder, and a folder stays its owner's."""
     with without_privileges() as place:
         two = Two(place)
         source, target = two.ends(direction)

@@ -49,7 +49,7 @@ class Rate(click.ParamType[float]):
         if match:
             rate = float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ")
         if rate < 1:
-            self.fail(f"{value!r} is no rate; write bytes a second, as in 500k, 700M or 1.5G")
+            self.fail(f"{value!r} is not a rate; write bytes a second, as in 500k, 700M or 1.5G")
         return rate
 
 
@@ -321,7 +321,7 @@ def completion(shell: str) -> int:
 def _url(text: str) -> Location:
     if not is_url(text):
         raise click.UsageError(
-            f"{text!r} is no URL; write ft://HOST/PATH. Only the last may be DEST"
+            f"{text!r} is not a URL; write ft://HOST/PATH. Only the last may be DEST"
         )
     try:
         return parse_url(text)

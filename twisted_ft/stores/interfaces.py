@@ -138,7 +138,7 @@ class IStore(Interface):
     def rename(path: bytes, new: bytes, overwrite: bool) -> None:
         """Give a file, or a folder with all that is in it, another name: durably, in one step.
 
-        :param overwrite: whether a file that has the name may be replaced, by what is no folder
+        :param overwrite: whether a file that has the name may be replaced, by what isn't a folder
         :raises AlreadyExists: there is something of this name, and it may not be replaced
         :raises IsADirectory: a file was to take the name of a folder
         :raises BadName: a folder was to go into itself, or either is the root

@@ -373,7 +373,7 @@ class MemoryStore:
         for depth in range(1, len(names) + 1):
             path = b"/".join(names[:depth])
             if path in self.files:
-                raise NotADirectory(f"{escaped(path)}: a part of this path is no folder")
+                raise NotADirectory(f"{escaped(path)}: a part of this path is not a folder")
             if not self._is_folder(path):
                 raise NotFound(f"{escaped(path)}: there is no such file or folder")
 

@@ -95,7 +95,7 @@ class PiecewisePacker:
             if entry.path == path:
                 return _described(path, entry)
             if entry.path == above:
-                raise NotADirectory(f"{escaped(path)}: a part of this path is no folder")
+                raise NotADirectory(f"{escaped(path)}: a part of this path is not a folder")
         raise NotFound(f"{escaped(path)}: there is no such file or folder")
 
     def items(self, folder: bytes, small: int, packing: Packing) -> Iterator[Item]:
@@ -293,7 +293,7 @@ def _states(store: IStore, folder: bytes, most: int) -> tuple[States, list[Entry
 
 
 def _no_folder(path: bytes) -> NotADirectory:
-    return NotADirectory(f"{escaped(path)}: a part of this path is no folder")
+    return NotADirectory(f"{escaped(path)}: a part of this path is not a folder")
 
 
 def _name(entry: Entry) -> bytes:

@@ -27,9 +27,9 @@ from twisted_ft.terminal import escaped
 _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.ENOENT: (NotFound, "there is no such file or folder"),
     errno.EISDIR: (IsADirectory, "this is a folder"),
-    errno.ENOTDIR: (NotADirectory, "a part of this path is no folder"),
+    errno.ENOTDIR: (NotADirectory, "a part of this path is not a folder"),
     errno.ELOOP: (NotAFile, "there is a symbolic link in this path, and links aren't followed"),
-    errno.ENXIO: (NotAFile, "this is no file"),
+    errno.ENXIO: (NotAFile, "this is not a file"),
     errno.EACCES: (Forbidden, "permission denied"),
     errno.EPERM: (Forbidden, "operation not permitted"),
     errno.EROFS: (ReadOnly, "the file system is read-only"),

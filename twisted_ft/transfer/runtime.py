@@ -40,7 +40,7 @@ class FromThread(Protocol):
 
 
 def _at_once(function: Callable[..., object], /, *args: Any) -> object:
-    """A clock that is no reactor has one thread only."""
+    """A clock that isn't a reactor has one thread only."""
     return function(*args)
 
 

@@ -61,7 +61,7 @@ async def remote_entries(
                 name = escaped(entry.path) or "the root"
                 raise Forbidden(f"{name}: not all of this folder can be listed: nothing is removed")
             if entry.path == root:
-                raise NotADirectory(f"{escaped(root)}: this is no folder; leave -r out")
+                raise NotADirectory(f"{escaped(root)}: this is not a folder; leave -r out")
             path = entry.path.removeprefix(above)
             if not entry.path.startswith(above) or not last < _key(path):
                 raise ProtocolError(f"{escaped(entry.path)}: the server lists this out of place")

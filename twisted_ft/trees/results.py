@@ -218,7 +218,7 @@ class Results:
         results: list[Delivery],
         large: list[Large],
     ) -> None:
-        """What is no small file that has arrived."""
+        """What isn't a small file that has arrived."""
         path = before + os.fsdecode(item.name)
         if isinstance(item, Described) and item.kind == "directory":
             if outcome not in (_DONE, _HELD, Outcome.EMPTY):

@@ -1,4 +1,4 @@
-"""What a LocalStore does with what is no plain file, and with links above all."""
+"""What a LocalStore does with what isn't a plain file, and with links above all."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_fifo_as_partial_file_does_not_hang(place: Path, which: int) -> None:
         assert which == 0
 
 
-# -- other things that are no files ----------------------------------------------------------
+# -- other things that aren't files ----------------------------------------------------------
 
 
 def _refused(store: LocalStore, name: bytes) -> None:

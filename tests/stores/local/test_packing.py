@@ -1,4 +1,4 @@
-"""What a LocalStore's packer does with files that change, and with what is no plain file."""
+"""What a LocalStore's packer does with files that change, and with what isn't a plain file."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_folder_that_is_gone_since(tmp_path: Path) -> None:
     assert item.code == "not-found"
 
 
-# -- what is no plain file -------------------------------------------------------------------
+# -- what isn't a plain file -------------------------------------------------------------------
 
 
 @pytest.fixture

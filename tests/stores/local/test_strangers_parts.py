@@ -1,4 +1,4 @@
-"""What others have put where a LocalStore keeps what is its own: it is no part of ours."""
+"""What others have put where a LocalStore keeps what is its own: it isn't part of ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A link so slow that one piece takes longer than anyone's patience is no dead peer."""
+"""A link so slow that one piece takes longer than anyone's patience is not a dead peer."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class PackingConformance:
             assert (folder.kind, folder.blake3) == ("directory", b"")
 
     def test_an_empty_folder_has_nothing_in_it(self, store: IStore) -> None:
-        """Which is no failure."""
+        """Which isn't a failure."""
         store.make_folder(b"empty")
         assert packed(packer_of(store), b"empty", 1000) == {}
 

@@ -117,7 +117,7 @@ class Folder:
         """A descriptor to read a plain file, and its status.
 
         It is looked at before it is opened, as opening a device can do something.  ELOOP for a
-        link, ENXIO for what is no file.
+        link, ENXIO for what isn't a file.
         """
         _check_plain(self.stat(name))
         return self._open_plain(name, os.O_RDONLY)
@@ -195,7 +195,7 @@ class Folder:
     def read_whole(self, name: bytes, limit: int) -> tuple[bytes | None, os.stat_result]:
         """A plain file's content, and its status; no content where it has over ``limit`` bytes.
 
-        ELOOP for a link, ENXIO for what is no file, ESTALE where it changed meanwhile.
+        ELOOP for a link, ENXIO for what isn't a file, ESTALE where it changed meanwhile.
         """
         fd = os.open(self._at(name), _READ, dir_fd=self._fd)
         try:
@@ -329,7 +329,7 @@ class Folder:
     def settle_below(self, name: bytes, mode: int, mtime: int) -> bool:
         """The same for a folder in it, which is opened only where that can't be spared.
 
-        ELOOP where ``name`` is a link, ENOTDIR where it is no folder.
+        ELOOP where ``name`` is a link, ENOTDIR where it isn't a folder.
         """
         status = self.stat(name)
         _check_folder(status)

@@ -2,7 +2,7 @@
 
 That is what is kept for a later run (``partial.py``), and what killed processes have left of small
 files and of new folders (``staging.py``).  What somebody is at work on is locked, and stays; and
-what isn't this user's own is no part of it.
+what isn't this user's own isn't part of it.
 """
 
 from __future__ import annotations

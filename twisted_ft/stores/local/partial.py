@@ -280,4 +280,4 @@ def check_replaceable(status: os.stat_result, path: bytes) -> None:
             f"{escaped(path)}: this is a folder; end the name with / to put a file into it"
         )
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise NotAFile(f"{escaped(path)}: this is no file, and is not replaced")
+        raise NotAFile(f"{escaped(path)}: this is not a file, and is not replaced")

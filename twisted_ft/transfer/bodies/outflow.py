@@ -231,7 +231,7 @@ async def send_body(
     """Send the body of one exchange; the digest of the whole file, 32 bytes.
 
     :param offset: where the receiver goes on from
-    :param course: is told of each piece, and may have a limit on the rate
+    :param tracker: is told of each piece, and may have a limit on the rate
     :param check: is called before each piece, and raises what there is to stop for
     :raises FileTransferError: the source can't be read to its end, or isn't what it was
     """

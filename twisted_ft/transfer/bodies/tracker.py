@@ -93,7 +93,7 @@ class TransferTracker:
             raise Cancelled("the transfer was cancelled")
 
     def _tell(self) -> None:
-        """Whoever watches is no part of the transfer: where that fails, it isn't told again."""
+        """Whoever watches isn't part of the transfer: where that fails, it isn't told again."""
         if self._progress is None:
             return
         try:

@@ -28,7 +28,7 @@ class ReadSide:
     """Pauses the transport, and offers what is next on its socket to whose it is.
 
     :param conversation: knows what is next
-    :param work: pausing is a job: it is because of what is done here
+    :param keep_alive: pausing is a job: it is because of what is done here
     :param timeout: is told when nothing can be heard
     :param participant: who takes part in an exchange
     :param receive: takes bytes that were read, and belong to somebody else

@@ -205,11 +205,11 @@ class TreePlan:
     def root(self) -> Described:
         """The folder itself, without a name.
 
-        :raises FileTransferError: it isn't there, or is no folder
+        :raises FileTransferError: it isn't there, or isn't a folder
         """
         item = self._packer.describe(self._base)
         if not isinstance(item, Described) or item.kind != "directory":
-            raise NotADirectory(f"{escaped(self._base)}: this is no folder; leave -r out")
+            raise NotADirectory(f"{escaped(self._base)}: this is not a folder; leave -r out")
         self._pending = [_Folder(item, b"", new=False)]
         return replace(item, name=b"")
 
