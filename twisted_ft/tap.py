@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, MultiService
 from twisted.application.strports import service as listening
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -22,6 +21,9 @@ from twisted_ft.stores.local import LocalStore
 from twisted_ft.sweeping import Sweeping
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
+
+if TYPE_CHECKING:  # loaded where a file is offered to the lab's client
+    from twisted_ft.lab import LabServerFactory
 
 DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
 
@@ -166,7 +168,9 @@ class FileTransferService(MultiService):
 
     log = Logger()
 
-    def __init__(self, factory: IProtocolFactory, listen: list[str], what: str) -> None:
+    def __init__(
+        self, factory: FileTransferFactory | LabServerFactory, listen: list[str], what: str
+    ) -> None:
         super().__init__()
         self.factory = factory
         self._listen, self._what = listen, what
@@ -193,8 +197,7 @@ class FileTransferService(MultiService):
     def stopService(self) -> Any:
         """Stop listening, and close what is open; clients carry on when they come again."""
         stopped = super().stopService()
-        if isinstance(self.factory, FileTransferFactory):
-            self.factory.disconnect()
+        self.factory.disconnect()
         return stopped
 
 
@@ -206,7 +209,11 @@ def makeService(options: Options) -> IService:
         from twisted_ft.lab import LabServerFactory
 
         try:
-            lab = LabServerFactory(options["lab"], timeout=options["timeout"])
+            lab = LabServerFactory(
+                options["lab"],
+                timeout=options["timeout"],
+                max_connections=options["max-connections"],
+            )
         except FileTransferError as error:
             raise SystemExit(f"twistd filetransfer: --lab {error.text}") from None
         what = f"offering {escaped(options['lab'])} to the lab's client, one transfer a connection"

@@ -81,6 +81,39 @@ def test_what_is_sent(network: MemoryNetwork, tmp_path: Path, logged: list[dict[
     assert event["peer"] == "client.example:50000"
 
 
+def test_who_comes_when_all_places_are_taken_is_cut_off(
+    network: MemoryNetwork, tmp_path: Path, logged: list[dict[str, Any]]
+) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789" * 100_000)
+    factory = offered(network, tmp_path / "file", max_connections=1)
+    first = lab_client(network, factory)
+    end_of(first).pauseProducing()
+    network.settle()
+    second = lab_client(network, factory)
+    network.settle()
+    assert second.raw == b""
+    assert second.lost is not None
+    (event,) = logged
+    assert event["code"] == "busy"
+    end_of(first).resumeProducing()
+    network.settle()
+    assert first.raw.endswith(b"0123456789")
+    third = lab_client(network, factory)
+    network.settle()
+    assert third.raw == first.raw
+
+
+def test_a_server_that_stops_cuts_its_clients_off(network: MemoryNetwork, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789" * 100_000)
+    factory = LabServerFactory(tmp_path / "file", runtime=network.runtime)
+    peer = lab_client(network, factory)
+    end_of(peer).pauseProducing()
+    network.settle()
+    factory.disconnect()
+    network.settle()
+    assert peer.lost is not None
+
+
 def test_the_header_is_one_write(network: MemoryNetwork, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"data")
     peer = lab_client(network, offered(network, tmp_path / "file"))

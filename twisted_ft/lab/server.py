@@ -25,7 +25,14 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_ft.errors import ConnectionFailed, FileTransferError, Forbidden, ReadOnly, TimedOut
+from twisted_ft.errors import (
+    Busy,
+    ConnectionFailed,
+    FileTransferError,
+    Forbidden,
+    ReadOnly,
+    TimedOut,
+)
 from twisted_ft.lab.stream import header, name_field
 from twisted_ft.server.budget import COSTS
 from twisted_ft.server.commons import Commons
@@ -55,6 +62,7 @@ class LabServerFactory(ServerFactory):
     :param path: the file; a link is followed, and lends its name
     :param runtime: clock and threads; those of the installed reactor, where none is given
     :param timeout: seconds for which a client may take nothing
+    :param max_connections: connections at once; who comes beyond them is cut off
     :param authenticate: says who is there and what they may; else whoever comes may read the file
     :param observers: are told of all that happens, as the log is
     :raises BadName: the lab's client couldn't take the file's name
@@ -70,12 +78,15 @@ class LabServerFactory(ServerFactory):
         *,
         runtime: Runtime | None = None,
         timeout: float = 60,
+        max_connections: int = 1000,
         authenticate: Authenticate | None = None,
         observers: Sequence[Observer | TreeObserver] = (),
     ) -> None:
         self.path = os.path.abspath(path)
         self.name = os.fsencode(os.path.basename(self.path))
         self.timeout = timeout
+        self.max_connections = max_connections
+        self._clients: set[LabServer] = set()
         self.authenticate = authenticate or self._anybody
         self._given_runtime, self._observers = runtime, observers
         name_field(self.name)
@@ -99,6 +110,21 @@ class LabServerFactory(ServerFactory):
         """The file, as it is now; errors as when the factory is made.  Blocks."""
         folder, name = origin(self.path)
         return LocalStore(folder).source(os.fsencode(name))
+
+    def admit(self, client: LabServer) -> None:
+        """Give a place to who has come; Busy where there is none."""
+        if len(self._clients) >= self.max_connections:
+            raise Busy(f"this server takes {self.max_connections} connections at once")
+        self._clients.add(client)
+
+    def left(self, client: LabServer) -> None:
+        """The connection is over."""
+        self._clients.discard(client)
+
+    def disconnect(self) -> None:
+        """Cut every connection off."""
+        for client in [*self._clients]:
+            client.transport.abortConnection()
 
     def buildProtocol(self, addr: IAddress | None) -> LabServer:
         """One client's protocol."""
@@ -160,6 +186,7 @@ class LabServer(Protocol, TimeoutMixin):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The end, which is a good one only when it is ours."""
         self.setTimeout(None)
+        self._offer.left(self)
         if self._failure is None and not (self._hung_up and reason.check(ConnectionDone)):
             self._failure = ConnectionFailed("the client ended the connection before the file did")
         self.resumeProducing()
@@ -198,6 +225,7 @@ class LabServer(Protocol, TimeoutMixin):
         about = Event("begun", peer.address, "", "lab", "download", self._offer.name)
         events = self._offer.commons.events
         try:
+            self._offer.admit(self)
             session = await self._offer.authenticate(peer, Anonymous())
             self._offer.commons.enter(session, peer)
             about = session.event("begun", "download", self._offer.name)
@@ -208,7 +236,7 @@ class LabServer(Protocol, TimeoutMixin):
         except Exception:
             self.transport.abortConnection()
             error, seconds = as_error(Failure()), self._runtime.now() - began
-            kind = "refused" if isinstance(error, (Forbidden, ReadOnly)) else "failed"
+            kind = "refused" if isinstance(error, (Busy, Forbidden, ReadOnly)) else "failed"
             failed = replace(about, kind=kind, code=error.code, error=error.text, seconds=seconds)
             events.tell(failed)
         else:
