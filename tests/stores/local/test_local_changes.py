@@ -21,7 +21,9 @@ from twisted_ft.errors import (
     NotFound,
     StorageFailed,
 )
+from twisted_ft.stores import system
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
+from twisted_ft.stores.interfaces import ISink
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.record import partial_names
@@ -304,6 +306,31 @@ def test_what_others_put_where_partial_files_belong_is_removed(place: Path, whic
     assert LocalStore(place).remove(b"folder", True) == 4
     assert not (place / "folder").exists()
     check_outside(place)
+
+
+def test_a_transfer_that_begins_while_its_folder_is_removed_keeps_what_it_writes(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was opened is another file than what has its name by the time it is locked."""
+    store = LocalStore(place)
+    first = store.sink(described(b"folder/new", b"12345678"), True)
+    first.write([b"1234"])
+    first.keep()
+    lock = system.lock
+
+    def begin_before_lock(fd: int) -> bool:
+        monkeypatch.setattr(system, "lock", lock)
+        os.unlink(place / "folder" / os.fsdecode(partial_names(b"new")[0]))
+        sinks.append(store.sink(described(b"folder/new", b"abcd", version=b"2"), True))
+        return lock(fd)
+
+    sinks: list[ISink] = []
+    monkeypatch.setattr(system, "lock", begin_before_lock)
+    with pytest.raises(Busy):
+        store.remove(b"folder", True)
+    sinks[0].write([b"abcd"])
+    sinks[0].publish()
+    assert content_in(store, b"folder/new") == b"abcd"
 
 
 def test_a_file_that_comes_while_its_folder_is_removed(

@@ -415,10 +415,18 @@ class Folder:
         """Whether ``name``, which must be there, is a link."""
         return _is_link(self.stat(name))
 
-    def has(self, name: bytes, folder: Folder) -> bool:
-        """Whether ``name`` in it is this very folder."""
+    def has(self, name: bytes) -> bool:
+        """Whether there is something of this name, be it a link that leads nowhere."""
         try:
-            return os.path.samestat(self.stat(name), folder.status())
+            self.stat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_still(self, name: bytes, status: os.stat_result) -> bool:
+        """Whether ``name`` is what had this status."""
+        try:
+            return os.path.samestat(self.stat(name), status)
         except FileNotFoundError:
             return False
 

@@ -75,7 +75,7 @@ def look(folder: Folder, part: bytes) -> Kept | None:
             record = Record.read(folder.read_record(record_of(part)))
             if record is not None and record.belongs_to(part):
                 name = record.name
-        elif _is_there(folder, part[: -len(b"from")] + b"part"):
+        elif folder.has(part[: -len(b"from")] + b"part"):
             return None  # a record goes with what it is of
     except OSError:
         return None
@@ -255,7 +255,7 @@ def _locked_file(folder: Folder, name: bytes) -> Generator[bool]:
         yield False
         return
     try:
-        locked = system.lock(fd) and _is_same(folder, name, status)
+        locked = system.lock(fd) and folder.is_still(name, status)
         if not system.MOVES_OPEN_FILES:
             os.close(fd)
             fd = -1
@@ -296,18 +296,3 @@ def _is_hidden(path: bytes) -> bool:
 def _is_ours(folder: Folder, status: os.stat_result) -> bool:
     """Whether it is this user's, be it a second name of a file that was about to be published."""
     return (hasattr(os, "geteuid") and status.st_uid == os.geteuid()) or folder.is_ours(status)
-
-
-def _is_same(folder: Folder, name: bytes, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(folder.stat(name), status)
-    except FileNotFoundError:
-        return False
-
-
-def _is_there(folder: Folder, name: bytes) -> bool:
-    try:
-        folder.stat(name)
-    except FileNotFoundError:
-        return False
-    return True

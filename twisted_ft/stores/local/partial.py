@@ -91,7 +91,7 @@ class PartialFile:
                 if not system.lock(fd):
                     os.close(fd)
                     break
-                if self._is_part(fd):
+                if self._folder.is_still(self._part, os.fstat(fd)):
                     return fd
             except BaseException:
                 os.close(fd)
@@ -101,13 +101,6 @@ class PartialFile:
             f"{escaped(self._file.path)}: another transfer to this name is under way; "
             "try again when it has ended"
         )
-
-    def _is_part(self, fd: int) -> bool:
-        """Whether ``fd`` is still what has the partial file's name."""
-        try:
-            return os.path.samestat(os.fstat(fd), self._folder.stat(self._part))
-        except FileNotFoundError:
-            return False
 
     def _kept_size(self) -> int:
         """How much of this very state of the file is here; what is of another is dropped."""
@@ -158,7 +151,7 @@ class PartialFile:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
         with os_errors_named(self._file.path):
             try:
-                if not self._is_part(self._fd):
+                if not self._folder.is_still(self._part, os.fstat(self._fd)):
                     raise StorageFailed(
                         f"{escaped(self._file.path)}: what had arrived of it was removed by "
                         "another program; try again"
@@ -241,14 +234,14 @@ def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
     :raises Busy: somebody is
     """
     try:
-        fd, _ = folder.open_file(name)
+        fd, status = folder.open_file(name)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EACCES):  # put there by others
             raise
         folder.remove(name)
         return
     try:
-        if not system.lock(fd):
+        if not system.lock(fd) or not folder.is_still(name, status):
             raise Busy(f"{escaped(path)}: a transfer to this folder is under way; try again")
         if not system.MOVES_OPEN_FILES:
             os.close(fd)

@@ -152,7 +152,7 @@ class HiddenFolder:
         self.stagings: list[StagingFolder] = []
         """it, and the folders in it"""
         is_ours = self.folder.lock() and above.is_ours(self.folder.status())
-        if not is_ours or not above.has(self._beside, self.folder):
+        if not is_ours or not above.is_still(self._beside, self.folder.status()):
             self.folder.close()
             raise FileExistsError(self._beside)
 

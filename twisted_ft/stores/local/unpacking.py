@@ -239,7 +239,7 @@ class LocalUnpacker:
     def _make(self, staging: StagingFolder, name: bytes) -> Outcome:
         """Have a folder."""
         path = join(staging.path, name)
-        if not staging.hidden and self._is_there(staging, name):
+        if not staging.hidden and staging.folder.has(name):
             if not staging.folder.has_folder(name):
                 raise NotADirectory(f"{escaped(path)}: a folder must be here, and this is none")
             if path in self._new:
@@ -270,14 +270,6 @@ class LocalUnpacker:
             folder = within.folder
         self._stagings[path] = StagingFolder(folder, path, new=True, hidden=True)
         within.stagings.append(self._stagings[path])
-
-    @staticmethod
-    def _is_there(staging: StagingFolder, name: bytes) -> bool:
-        try:
-            staging.folder.stat(name)
-        except FileNotFoundError:
-            return False
-        return True
 
     def _held(self, folder: Folder, path: bytes) -> Outcome:
         """The outcome for a folder that is there; in an empty one nothing can be in the way."""
