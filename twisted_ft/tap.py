@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from twisted.python import usage
 
 from twisted_ft.allocation import keep_freed_buffers, share_one_heap
 from twisted_ft.errors import FileTransferError
+from twisted_ft.quantities import size_of, time_of
 from twisted_ft.server import FileTransferFactory
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.sweeping import Sweeping
@@ -28,27 +28,8 @@ if TYPE_CHECKING:  # loaded where a file is offered to the lab's client
 DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtp]?)", re.IGNORECASE)
-_AGE = re.compile(r"(\d+)([smhd])", re.IGNORECASE)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART_KEPT = 10
 """One in so many bytes of the file system may be kept of transfers that were cut off."""
-
-
-def _size(text: str) -> int:
-    """Bytes, as curl's --limit-rate writes them: 500k, 700M, 1.5G (powers of 1024)."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError("this is not a size; write 500M, or 10G")
-    return int(float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
-
-
-def _age(text: str) -> int:
-    """Seconds, of 30m, 12h or 1d."""
-    found = _AGE.fullmatch(text)
-    if found is None or not int(found[1]):
-        raise ValueError("this is not a time; write 30m, 12h or 1d")
-    return int(found[1]) * _SECONDS[found[2].lower()]
 
 
 def _number(text: str) -> int:
@@ -116,7 +97,7 @@ class Options(usage.Options):
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
         for description in self["listen"]:
             _check_endpoint(description)
-        for option, read in (("min-free", _size), ("keep-partial", _age)):
+        for option, read in (("min-free", size_of), ("keep-partial", time_of)):
             try:
                 self[option] = read(self[option])
             except ValueError as error:

@@ -48,7 +48,7 @@ WRONG = {
     "a bad option": (["--wirtable"], "wirtable"),
     "a bad number": (["--max-connections", "many"], "not a whole number"),
     "a number too low": (["--timeout", "0"], "not a whole number"),
-    "a bad size": (["--min-free", "much"], "--min-free much: this is not a size; write 500M"),
+    "a bad size": (["--min-free", "much"], "--min-free much: this is not a size; write 500k"),
     "a bad time": (["--keep-partial", "0d"], "--keep-partial 0d: this is not a time; write 30m"),
     "an argument": (["/srv"], "--root"),
 }

@@ -6,7 +6,6 @@ Nothing of Twisted is imported here, so that ``ft --help`` and completion are qu
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from click.shell_completion import get_completion_class
 
 from twisted_ft.cli.loading import loading
 from twisted_ft.cli.options import INTERRUPTED, CommandOptions
+from twisted_ft.quantities import size_of
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
 
@@ -44,13 +44,13 @@ class Rate(click.ParamType[float]):
         """See ParamType."""
         if isinstance(value, float):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgtp]?)b?", value.strip(), re.IGNORECASE)
-        rate = 0.0
-        if match:
-            rate = float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ")
+        try:
+            rate = size_of(value)
+        except ValueError:
+            rate = 0
         if rate < 1:
             self.fail(f"{value!r} is not a rate; write bytes a second, as in 500k, 700M or 1.5G")
-        return rate
+        return float(rate)
 
 
 _REPORTING = (

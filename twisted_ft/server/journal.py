@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -81,11 +82,10 @@ class Journal:
         small.take(files)
         if not files.failures:
             return
-        failed = [event for event in files if event.kind == "failed"]
-        for event in failed[:_FAILURES]:
+        failed = (event for event in files if event.kind == "failed")
+        for event in islice(failed, _FAILURES):
             self._tell_failure(event)
-        if len(failed) > _FAILURES:
-            more = len(failed) - _FAILURES
+        if (more := len(files.failures) - _FAILURES) > 0:
             self.line(LogLevel.warn, "{who} not {done} {more} more", about, more=more)
 
     def _tell_failure(self, event: Event) -> None:

@@ -324,7 +324,7 @@ class LocalStore:
 
     def packer(self) -> IPacker:
         """See ITreeStore."""
-        return LocalPacker(self._chain(), self.source)
+        return LocalPacker(self._open_folders(), self.source)
 
     def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
         """See ITreeStore."""
@@ -333,10 +333,10 @@ class LocalStore:
         durable = durable and self._durable
         new_root = self.root if self._makes_root else None
         return LocalUnpacker(
-            new_root, self._chain(), self.source, self._room, overwrite, durable, alike
+            new_root, self._open_folders(), self.source, self._room, overwrite, durable, alike
         )
 
-    def _chain(self) -> OpenFolders:
+    def _open_folders(self) -> OpenFolders:
         return OpenFolders(lambda: Folder.root(self.root), lambda path: _checked(components(path)))
 
     def _folder(self, names: list[bytes]) -> Folder:

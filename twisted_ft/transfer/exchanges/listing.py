@@ -58,9 +58,7 @@ class Answering(Dialogue):
     async def _send(self, reading: _Reading, on_begun: OnBegun | None) -> int:
         """Send them; with the last of them goes the End, as nobody need ask for it."""
         count = 0
-        batch = await self.protocol.at_length(
-            reading.next_batch
-        )  # all names of a folder are sorted
+        batch = await self.protocol.at_length(reading.next_batch)  # which sorts a folder's names
         if on_begun is not None:
             on_begun(reading.over)
         while batch:
