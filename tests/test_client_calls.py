@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, capturedLogs
 
 from tests.kit.staging import content_of
-from twisted_ft import Client, FileTransferFactory, MemoryStore
-from twisted_ft.errors import BadName, FileTransferError, IsADirectory, NotFound, ReadOnly
+from twisted_ft import Client, FileTransferFactory, MemoryStore, connect
+from twisted_ft.errors import (
+    BadName,
+    ConnectionFailed,
+    FileTransferError,
+    IsADirectory,
+    NotFound,
+    ReadOnly,
+)
 from twisted_ft.testing import MemoryNetwork, Stuck
 from twisted_ft.transfer.bodies.outflow import PIECE
 from twisted_ft.transfer.bodies.tracker import TransferProgress
+from twisted_ft.wire.conversation import DEFAULT_LIMITS
+from twisted_ft.wire.messages import Entries, Entry
 
 CONTENT = content_of(2 * PIECE + 5)
 TOO_LONG = b"/".join([b"n" * 250] * 17)
@@ -152,3 +162,24 @@ def test_a_call_whose_result_never_comes() -> None:
     with pytest.raises(Stuck):
         network.run(Deferred(), seconds=5)
     assert network.clock.seconds() == pytest.approx(5)
+
+
+def test_who_waits_for_room_when_the_connection_is_lost() -> None:
+    """The one place that the server has is held by a listing that nobody goes on with."""
+    network = MemoryNetwork()
+    endpoint, server = network.scripted_server()
+    connecting = connect(endpoint, runtime=network.runtime)
+    network.settle()
+    server.welcome(replace(DEFAULT_LIMITS, exchanges=1))
+    client = network.run(connecting)
+    walk = client.walk()
+    first = Deferred.fromCoroutine(walk.__anext__())
+    network.settle()
+    server.say(Entries(1, (Entry(b"a", "file", 0, 0, 0o644),)))
+    network.settle()
+    assert network.run(first).path == b"a"
+    waiting = client.list()
+    network.cut()
+    for call in (waiting, client.list()):
+        with pytest.raises(ConnectionFailed):
+            network.run(call)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail, succeed
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
@@ -40,6 +40,23 @@ WhenBusy = Callable[[Busy, int], float | None]
 seconds to wait until it is tried again, or None, and it fails."""
 
 
+class Places(DeferredSemaphore):
+    """The exchanges that a server keeps at once; when the connection is over, nobody waits."""
+
+    _failure: FileTransferError | None = None
+
+    def acquire(self) -> Deferred[Places]:
+        """See DeferredSemaphore; fails where the connection is over."""
+        return super().acquire() if self._failure is None else fail(self._failure)
+
+    def close(self, failure: FileTransferError) -> None:
+        """The connection is over: all who wait hear why."""
+        self._failure = failure
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            each.errback(failure)
+
+
 class ClientConnection:
     """What is asked of a server goes over this, and waits here until the server has room for it.
 
@@ -64,7 +81,7 @@ class ClientConnection:
         self.ready: Deferred[None] = Deferred()
         """fires when both sides have greeted"""
         self.limit = RateLimit(limit_rate) if limit_rate is not None else None
-        self.places = DeferredSemaphore(1)
+        self.places = Places(1)
         """the exchanges that the server keeps at once"""
         self.closed = False
         """whether it is over"""
@@ -240,7 +257,7 @@ class ClientConnection:
 
     async def greeted(self, protocol: FileTransferProtocol) -> None:
         """See Policy."""
-        self.places = DeferredSemaphore(protocol.conversation.peer_limits.exchanges)
+        self.places = Places(protocol.conversation.peer_limits.exchanges)
         self.ready.callback(None)
 
     def begun(self, protocol: FileTransferProtocol, message: Opening) -> None:
@@ -255,6 +272,7 @@ class ClientConnection:
     def ended(self, protocol: FileTransferProtocol, error: FileTransferError) -> None:
         """See Policy."""
         self.closed = True
+        self.places.close(error)
         if not self.ready.called:
             self.ready.errback(error)
         self._end.fire()
