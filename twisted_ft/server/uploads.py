@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from twisted.internet.defer import Deferred
 
 from twisted_ft.errors import Cancelled
 from twisted_ft.server.session import Session
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
+from twisted_ft.transfer.event import Event
 from twisted_ft.wire.messages import Attributes
 
 SILENT = 2.0
@@ -31,8 +31,8 @@ class _Upload(msgspec.Struct):
 
     protocol: FileTransferProtocol
     file: Attributes
-    over: list[Deferred[None]] = []
-    """fire when it has let go of its name"""
+    over: Event = msgspec.field(default_factory=Event)
+    """it has let go of its name"""
 
 
 class Uploads:
@@ -53,16 +53,14 @@ class Uploads:
         finally:
             if self._under_way.get(key) is upload:
                 del self._under_way[key]
-            for each in upload.over:
-                each.callback(None)
+            upload.over.fire()
 
     async def take_over(self, session: Session, file: Attributes, now: float) -> None:
         """End the connection that has brought this file so far, if it is the same and is silent."""
         upload = self._under_way.get((session.owner, file.path))
         if upload is None or not _is_same(upload.file, file) or not _is_silent(upload, now):
             return
-        over: Deferred[None] = Deferred()
-        upload.over.append(over)
+        over = upload.over.wait()
         upload.protocol.abort(Cancelled("another connection carries its upload on"))
         await over
 
