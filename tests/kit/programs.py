@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,11 +201,17 @@ def outcome(process: subprocess.Popen[str]) -> Outcome:
     return Outcome(process.returncode, out, err)
 
 
-def ft(*args: str | Path, cwd: Path | None = None) -> Outcome:
-    """``ft`` with ``args``, from its start to its end."""
+def ft(
+    *args: str | Path, cwd: Path | None = None, states: Mapping[int, forked.State] | None = None
+) -> Outcome:
+    """``ft`` with ``args``, from its start to its end.
+
+    :param states: what is the matter with a standard stream, by its descriptor
+    """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        status = forked.run([str(each) for each in args], cwd or Path(folder), out, err, PATIENCE)
+        typed = [str(each) for each in args]
+        status = forked.run(typed, cwd or Path(folder), out, err, PATIENCE, states)
         return Outcome(status, _text(out), _text(err))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 
 from twisted_ft.cli.run import Command
+from twisted_ft.cli.streams import leave_off
 from twisted_ft.errors import FileTransferError, Forbidden
 from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
@@ -41,10 +43,13 @@ async def show(
             else:
                 name = _below(root, entry.path) if deep else entry.path.rpartition(b"/")[2]
                 _print(command, entry, name, long)
+            if leave_off():
+                return 1
     except FileTransferError as error:
         command.report.failed(os.fsdecode(place.path), error)
         return 1
-    return status
+    sys.stdout.flush()
+    return 1 if leave_off() else status
 
 
 def _complain_of(command: Command, entry: Entry) -> None:

@@ -15,6 +15,7 @@ from click.shell_completion import get_completion_class
 
 from twisted_ft.cli.loading import loading
 from twisted_ft.cli.options import INTERRUPTED, CommandOptions
+from twisted_ft.cli.streams import open_streams, status_with_output
 from twisted_ft.quantities import size_of
 from twisted_ft.urls import Location, is_url, parse_url
 from twisted_ft.version import VERSION
@@ -353,6 +354,7 @@ def _path_on(place: Location, new: str) -> bytes:
 
 def main() -> None:
     """Run ``ft``: 0 all done and verified, 1 something failed, 2 usage, 130 interrupted."""
+    open_streams()
     try:
         status = cli.main(prog_name="ft", standalone_mode=False)
     except click.ClickException as error:
@@ -360,7 +362,4 @@ def main() -> None:
         status = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         status = INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has enough
-        sys.stderr.close()
-        status = 1
-    sys.exit(status)
+    sys.exit(status_with_output(status))

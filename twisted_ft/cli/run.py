@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -81,9 +79,6 @@ def run(options: CommandOptions, begin: Callable[[Command], Work]) -> int:
         except CancelledError:
             command.report.interrupted()
             status = INTERRUPTED
-        except BrokenPipeError:  # whoever read our output has enough; so has the flush at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 1
         finally:
             command.report.close()
         raise SystemExit(status)
