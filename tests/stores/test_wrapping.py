@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from zope.interface import implementer
+from msgspec.structs import replace
+from zope.interface import implementer, implementer_only
 
 from tests.kit.planting import gathered
 from tests.kit.stores import NotingStore
@@ -23,7 +24,7 @@ from twisted_ft import (
     MemoryStore,
     StoreWrapper,
 )
-from twisted_ft.errors import Cancelled, Forbidden
+from twisted_ft.errors import Cancelled, Forbidden, Unsupported
 from twisted_ft.stores.conformance.samples import (
     described,
     file_described,
@@ -39,6 +40,7 @@ from twisted_ft.stores.interfaces import (
     PLAIN,
     Alike,
     IDescriptorSource,
+    IKeepingStore,
     ITreeStore,
     IUnpacker,
     Packing,
@@ -53,6 +55,7 @@ from twisted_ft.stores.wrapping import RoutedUnpacker, Use
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.wire.messages import (
     Described,
+    Entry,
     Failing,
     Item,
     Link,
@@ -161,6 +164,27 @@ def test_what_a_store_lacks_is_lacking() -> None:
     assert copy.copy(wrapper).inner is wrapper.inner
 
 
+def test_what_is_kept_is_lacking_where_the_other_store_lacks_it(tmp_path: Path) -> None:
+    """For whoever asks the server, too, who is told so."""
+    network = MemoryNetwork()
+    for store in (StoreWrapper(KeepsNothing()), NotingStore(StoreWrapper(KeepsNothing()))):
+        assert not hasattr(store, "kept")
+        assert not IKeepingStore.providedBy(store)
+        client = network.client(FileTransferFactory(store, runtime=network.runtime))
+        with pytest.raises(Unsupported, match="keeps nothing"):
+            network.run(client.list(partial=True))
+
+
+@implementer_only(IStore)
+class KeepsNothing(MemoryStore):
+    """One that doesn't say what it keeps."""
+
+    @property
+    def kept(self) -> Any:
+        """It hasn't that."""
+        raise AttributeError("kept")
+
+
 # -- what is checked -----------------------------------------------------------------------
 
 
@@ -199,6 +223,46 @@ def test_what_is_refused_isnt_done(use: Use, inner: IStore) -> None:
     with pytest.raises(Forbidden, match=f"not {use.name}"):
         does(NotingStore(inner, (use, path)))
     assert names_in(inner) == [b"file", b"folder"]
+
+
+def keep_in(store: IStore, *paths: bytes) -> None:
+    """Have two bytes of a file kept at each."""
+    for path in paths:
+        sink = store.sink(described(path, b"1234"), True)
+        sink.write([b"12"])
+        sink.keep()
+
+
+def test_what_is_kept_in_a_folder_that_may_not_be_listed_isnt_named(inner: IStore) -> None:
+    """Nor in one below it, as in a listing; and each folder is asked about once."""
+    for path in (b"folder/dark", b"folder/dark/deep", b"folder/light"):
+        inner.make_folder(path)
+    keep_in(inner, b"a", b"folder/dark/b", b"folder/dark/deep/c", b"folder/light/d", b"folder/e")
+    store = NotingStore(inner, (Use.LIST, b"folder/dark"), (Use.LIST, b"no"))
+    keeping = IKeepingStore(store)
+    assert [each.path for each in keeping.kept(b"", True)] == [
+        b"a",
+        b"folder/e",
+        b"folder/light/d",
+    ]
+    assert {use for use, _ in store.noted} == {Use.LIST}
+    assert store.noted.count((Use.LIST, b"folder/light")) == 1
+    assert [each.path for each in keeping.kept(b"", False)] == [b"a"]
+    assert [each.path for each in keeping.kept(b"folder/e", False)] == [b"folder/e"]
+    assert [each.path for each in keeping.kept(b"folder/dark/b", False)] == [b"folder/dark/b"]
+    for path in (b"folder/dark", b"no"):
+        with pytest.raises(Forbidden):
+            list(keeping.kept(path, True))
+
+
+def test_what_is_kept_is_checked_through_a_server(inner: IStore) -> None:
+    keep_in(inner, b"a", b"folder/b")
+    network = MemoryNetwork()
+    store = NotingStore(inner, (Use.LIST, b"folder"))
+    client = network.client(FileTransferFactory(store, runtime=network.runtime))
+    assert [each.path for each in network.run(client.list(partial=True))] == [b"a"]
+    with pytest.raises(Forbidden):
+        network.run(client.list("folder", partial=True))
 
 
 def test_a_packer_asks_of_each_folder_and_of_each_file_that_it_gives(inner: IStore) -> None:
@@ -410,6 +474,33 @@ def test_what_is_changed_for_files_is_so_for_trees(inner: IStore) -> None:
     item = packer_of(store).item(b"", b"new", 10)
     assert isinstance(item, Whole)
     assert item.content == b"1"
+
+
+class Renaming(StoreWrapper):
+    """Has names of its own, and says nothing of what is kept."""
+
+    def entries(self, path: bytes) -> Iterator[Entry]:
+        """See IStore."""
+        return (replace(each, path=each.path.upper()) for each in super().entries(path))
+
+
+class RenamingKept(Renaming):
+    """Says that, too."""
+
+    def kept(self, path: bytes, deep: bool) -> Iterator[Entry]:
+        """See IKeepingStore."""
+        return (replace(each, path=each.path.upper()) for each in super().kept(path, deep))
+
+
+def test_what_is_kept_isnt_told_by_names_that_arent_listed(inner: IStore) -> None:
+    """Who changes names, and says nothing of what is kept, has nothing told of it."""
+    keep_in(inner, b"a")
+    for store in (Renaming(inner), StoreWrapper(Renaming(inner))):
+        assert not hasattr(store, "kept")
+        assert not IKeepingStore.providedBy(store)
+        assert ITreeStore.providedBy(store)
+    for store in (RenamingKept(inner), StoreWrapper(RenamingKept(inner))):
+        assert [each.path for each in IKeepingStore(store).kept(b"", True)] == [b"A"]
 
 
 def test_who_changes_trees_last_has_them_fast(inner: IStore) -> None:

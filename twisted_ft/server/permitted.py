@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 from twisted_ft.server.rights import READING, Right
 from twisted_ft.stores.interfaces import (
     Alike,
-    IKeepingStore,
     IPacker,
     ISink,
     IStore,
@@ -16,7 +14,7 @@ from twisted_ft.stores.interfaces import (
 )
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.wrapping import RoutedUnpacker, StoreWrapper, Use
-from twisted_ft.wire.messages import Attributes, Entry
+from twisted_ft.wire.messages import Attributes
 
 NEEDED: dict[Use, Right] = {
     Use.LIST: Right.LIST,
@@ -77,14 +75,6 @@ class PermittedStore(StoreWrapper):
     def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
         """See IStore; without the right to replace, nothing is replaced."""
         super().rename(path, new, self._replaces(overwrite, new))
-
-    def kept(self, path: bytes, deep: bool) -> Iterator[Entry]:
-        """See IKeepingStore; what is kept in a folder that may not be listed isn't named."""
-        self.check(Use.LIST, path)
-        may = self._permits.may
-        for entry in IKeepingStore(self.inner).kept(path, deep):
-            if may(Right.LIST, entry.path.rpartition(b"/")[0]):
-                yield entry
 
     def packer(self) -> IPacker:
         """See ITreeStore."""

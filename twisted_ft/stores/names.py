@@ -29,6 +29,11 @@ def join(folder: bytes, name: bytes) -> bytes:
     return folder + b"/" + name if folder and name else folder or name
 
 
+def above(path: bytes) -> bytes:
+    """The path of the folder that this is in; empty for the root."""
+    return path.rpartition(b"/")[0]
+
+
 def components(path: bytes) -> list[bytes]:
     """The names in ``path``, outermost first; none for the root itself.
 

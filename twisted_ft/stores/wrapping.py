@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -13,6 +14,7 @@ from zope.interface import directlyProvides, implementer, providedBy
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import (
     Alike,
+    IKeepingStore,
     IPacker,
     ISink,
     ISource,
@@ -21,7 +23,7 @@ from twisted_ft.stores.interfaces import (
     IUnpacker,
     Packing,
 )
-from twisted_ft.stores.names import join
+from twisted_ft.stores.names import above, join
 from twisted_ft.stores.piecewise import (
     PiecewisePacker,
     PiecewiseUnpacker,
@@ -67,6 +69,8 @@ class Use(Enum):
 
 Check = Callable[[Use, bytes], None]
 """Looks at what is about to be done; a FileTransferError, where it mustn't be."""
+Listing = Callable[[bytes, bool], Iterator[Entry]]
+"""What is in a folder, or in all below it, too: see IKeepingStore.kept."""
 Route = Callable[[Use, bytes], IUnpacker]
 """Which unpacker takes an item; a FileTransferError, where none may."""
 
@@ -76,15 +80,17 @@ class StoreWrapper:
     """Another store; a subclass overrides what it changes, or ``check``, or both.
 
     Whoever overrides ``source`` or ``entries``, and not ``packer``, has trees read by these, file
-    by file; it is the same for ``sink``, ``make_folder`` and ``unpacker``.  What else the other
-    store has and provides, it has and provides, too.
+    by file; it is the same for ``sink``, ``make_folder`` and ``unpacker``.  Whoever overrides
+    ``entries``, and not ``kept``, doesn't say what the other store keeps, as that has its names.
+    What else the other store has and provides, it has and provides, too; that isn't checked.
 
     :param inner: the other store
     """
 
     def __init__(self, inner: IStore) -> None:
         self.inner = inner
-        directlyProvides(self, *providedBy(inner))
+        provided = providedBy(inner)
+        directlyProvides(self, *(provided if hasattr(self, "kept") else provided - IKeepingStore))
 
     def check(self, use: Use, path: bytes) -> None:
         """Is called before anything is done with a path; a FileTransferError refuses it.
@@ -120,6 +126,33 @@ class StoreWrapper:
         """See IStore."""
         self.check(Use.LIST, path)
         return self.inner.entries(path)
+
+    @property
+    def kept(self) -> Callable[[bytes, bool], Iterator[Entry]]:
+        """See IKeepingStore; what is in a folder that may not be listed isn't named.
+
+        It is lacking where the other store lacks it, and where only ``entries`` is overridden.
+        """
+        if self._changes_files_only("kept", "entries"):
+            raise AttributeError(f"{type(self).__name__!r} object lists other names")
+        inner: Any = self.inner
+        return partial(self._checked_kept, inner.kept)
+
+    def _checked_kept(self, kept: Listing, path: bytes, deep: bool) -> Iterator[Entry]:
+        self.check(Use.LIST, path)
+        for folder, entries in groupby(kept(path, deep), lambda each: above(each.path)):
+            if self._may_be_gone_down_to(folder, path):
+                yield from entries
+
+    def _may_be_gone_down_to(self, folder: bytes, top: bytes) -> bool:
+        """Whether it may be listed, and so may all folders that it is in, below ``top``."""
+        try:
+            while len(folder) > len(top):
+                self.check(Use.LIST, folder)
+                folder = above(folder)
+        except FileTransferError:
+            return False
+        return True
 
     def make_folder(self, path: bytes) -> None:
         """See IStore."""
@@ -166,7 +199,7 @@ class StoreWrapper:
         return tree not in vars(changing)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "inner":
+        if name.startswith("_") or name in ("inner", "kept"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.inner, name)
 
