@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from tests.kit.stores import NotingStore, PlainLocalStore
+from tests.kit.stores import (
+    NotingStore,
+    PlainLocalStore,
+    PutAndGet,
+    WithoutEmptyFolders,
+)
 from twisted_ft.stores import system
+from twisted_ft.stores.capabilities import Capabilities
 from twisted_ft.stores.conformance import StoreConformance
 from twisted_ft.stores.conformance.trees import TreeConformance
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local import store as local
 from twisted_ft.stores.memory import MemoryFile, MemoryStore
+from twisted_ft.stores.wrapping import StoreWrapper
 
 
 class TestMemoryStore(StoreConformance):
@@ -37,6 +44,39 @@ class TestLocalStore(StoreConformance):
         file = Path(cast(LocalStore, store).root, os.fsdecode(path))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+
+class TestPutAndGet(TestMemoryStore):
+    def make_store(self, place: Path) -> IStore:
+        return PutAndGet()
+
+
+class TestWithoutEmptyFolders(TestMemoryStore):
+    def make_store(self, place: Path) -> IStore:
+        return StoreWrapper(WithoutEmptyFolders())
+
+    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+        cast(Any, store).files[path] = MemoryFile(content)
+
+
+@pytest.mark.parametrize(
+    ("capability", "tells"),
+    [
+        ("writable", TestMemoryStore.test_a_store_that_cant_be_written_to),
+        ("renames", TestMemoryStore.test_a_store_that_cant_rename),
+        ("resumes", TestMemoryStore.test_a_store_that_cant_carry_on),
+        ("empty_folders", TestMemoryStore.test_a_store_without_empty_folders),
+    ],
+)
+def test_a_store_that_says_less_than_is_true_is_found_out(
+    capability: str, tells: Callable[[object, IStore], None]
+) -> None:
+    class Modest(MemoryStore):
+        capabilities = Capabilities(**{capability: False})
+
+    modest = Modest({b"file": b"content", b"folder/inner": b"inner content"})
+    with pytest.raises((pytest.fail.Exception, AssertionError)):
+        tells(TestMemoryStore(), modest)
 
 
 class TestPlainLocalStore(TreeConformance):

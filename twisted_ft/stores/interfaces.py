@@ -99,7 +99,11 @@ class ISink(Interface):
 
 
 class IStore(Interface):
-    """A place for files, which have names joined by ``/`` below one root."""
+    """A place for files, which have names joined by ``/`` below one root.
+
+    One that can't do all of this says what it can in its attribute ``capabilities``: see
+    ``twisted_ft.stores.capabilities``.
+    """
 
     def source(path: bytes) -> ISource:
         """Open a file for reading.

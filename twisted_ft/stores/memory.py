@@ -20,6 +20,7 @@ from twisted_ft.errors import (
     NotFound,
     Unchanged,
 )
+from twisted_ft.stores.capabilities import Capabilities
 from twisted_ft.stores.interfaces import Buffer, IKeepingStore, ISink, ISource
 from twisted_ft.stores.names import PATH_MAX, changeable_components, components, file_components
 from twisted_ft.stores.refusals import unsayable
@@ -145,6 +146,8 @@ class MemoryStore:
     ``store.files[b"inbox/a.txt"]`` is a MemoryFile; a plain ``bytes`` given to the
     constructor is its content.
     """
+
+    capabilities = Capabilities()
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from twisted_ft.errors import (
     Unchanged,
     Unsupported,
 )
+from twisted_ft.stores.capabilities import capabilities_of
 from twisted_ft.stores.interfaces import (
     Alike,
     IPacker,
@@ -197,16 +198,23 @@ class PiecewiseUnpacker:
         if not path:
             next(iter(self._store.entries(path)), None)  # it fails where there is no root
             return Outcome.HELD
+        if not capabilities_of(self._store).empty_folders:
+            return self._find(path)
         try:
             self._store.make_folder(path)
         except AlreadyExists:
-            standing = next(iter(self._store.entries(path)), None)
-            if standing is not None and standing.path == path:
-                raise NotADirectory(
-                    f"{escaped(path)}: a folder must be here, and this is none"
-                ) from None
-            return Outcome.HELD
+            return self._find(path)
         return Outcome.DONE
+
+    def _find(self, path: bytes) -> Outcome:
+        """A folder that is there, or comes with the first file that is put into it."""
+        try:
+            standing = next(iter(self._store.entries(path)), None)
+        except NotFound:
+            return Outcome.DONE
+        if standing is not None and standing.path == path:
+            raise NotADirectory(f"{escaped(path)}: a folder must be here, and this is none")
+        return Outcome.HELD
 
     def _sum(self, path: bytes, item: Summed) -> Outcome:
         """Whether all files of a folder are here already, and no more."""

@@ -12,6 +12,7 @@ from typing import Any
 from zope.interface import directlyProvides, implementer, providedBy
 
 from twisted_ft.errors import FileTransferError
+from twisted_ft.stores.capabilities import Capabilities, capabilities_of
 from twisted_ft.stores.interfaces import (
     Alike,
     IKeepingStore,
@@ -103,6 +104,11 @@ class StoreWrapper:
     def checks_items(self) -> bool:
         """Whether ``check`` is called for what is in a tree: where there is one."""
         return type(self).check is not StoreWrapper.check
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the other store can do."""
+        return capabilities_of(self.inner)
 
     def source(self, path: bytes) -> ISource:
         """See IStore."""

@@ -8,11 +8,13 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from twisted_ft.errors import Busy, NotADirectory, NotFound
+from twisted_ft.stores.conformance.lacking import LackingConformance, needs
 from twisted_ft.stores.conformance.samples import described, names_in
 from twisted_ft.stores.interfaces import IKeepingStore, IStore
 
 
-class KeepingConformance:
+@needs("writable", "resumes")
+class KeepingConformance(LackingConformance):
     """The tests of what is kept; of other stores they ask nothing."""
 
     @pytest.fixture

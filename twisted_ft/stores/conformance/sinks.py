@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from zope.interface.verify import verifyObject
 
 from twisted_ft.errors import (
     AlreadyExists,
@@ -17,6 +18,8 @@ from twisted_ft.errors import (
     NotFound,
     Unchanged,
 )
+from twisted_ft.stores.capabilities import capabilities_of
+from twisted_ft.stores.conformance.lacking import LackingConformance, needs
 from twisted_ft.stores.conformance.samples import (
     SIZES,
     TIME,
@@ -31,7 +34,8 @@ from twisted_ft.stores.interfaces import ISink, IStore
 from twisted_ft.wire.messages import Attributes
 
 
-class SinkConformance:
+@needs("writable")
+class SinkConformance(LackingConformance):
     """The tests of sinks."""
 
     has_modes = True
@@ -40,6 +44,12 @@ class SinkConformance:
     def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
         """Put a file into the store behind its back, or replace it; with the folders it is in."""
         raise NotImplementedError
+
+    def test_a_sink_has_all_that_it_must_have(self, store: IStore) -> None:
+        """See ISink."""
+        sink = store.sink(described(b"new", b""), True)
+        verifyObject(ISink, sink)
+        sink.discard()
 
     # -- sinks: to the end ---------------------------------------------------------------
 
@@ -88,6 +98,7 @@ class SinkConformance:
         sink.publish()
         assert content_in(store, b"new") == b"".join(pieces)
 
+    @needs("resumes")
     def test_each_call_in_a_thread_of_its_own(self, store: IStore) -> None:
         """No call relies on the thread of another."""
 
@@ -109,6 +120,7 @@ class SinkConformance:
 
     # -- sinks: cut off, and carried on ----------------------------------------------------
 
+    @needs("resumes")
     def test_what_was_kept_is_carried_on_with(self, store: IStore) -> None:
         """Again and again, without losing or doubling a byte."""
         content = content_of(3_000_000)
@@ -125,6 +137,7 @@ class SinkConformance:
         sink.publish()
         assert content_in(store, b"new") == content
 
+    @needs("resumes")
     def test_only_what_was_kept_is_given_back(self, store: IStore) -> None:
         """Not what has been written since; nor need it be taken to its end."""
         file = described(b"new", b"12345678")
@@ -181,8 +194,8 @@ class SinkConformance:
         getattr(ended, first)()
         getattr(ended, then)()
         later = replace(file, mtime=TIME + 1000)
-        following = store.sink(later, True)
-        assert following.offset == (4 if first == "keep" else 0)
+        following, resumes = store.sink(later, True), capabilities_of(store).resumes
+        assert following.offset == (4 if first == "keep" and resumes else 0)
         getattr(ended, then)()
         with pytest.raises(Busy):
             store.sink(later, True)

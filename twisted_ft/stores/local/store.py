@@ -18,6 +18,7 @@ from twisted_ft.errors import (
     Unchanged,
 )
 from twisted_ft.stores import system
+from twisted_ft.stores.capabilities import Capabilities
 from twisted_ft.stores.interfaces import (
     Alike,
     IDescriptorSource,
@@ -138,6 +139,8 @@ class LocalStore:
         be there: where it is missing, its disk mostly is
     :param min_free: bytes that stay free on its file system, whatever is received
     """
+
+    capabilities = Capabilities()
 
     def __init__(
         self,
