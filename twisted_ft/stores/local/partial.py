@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from zope.interface import implementer
 
-from twisted_ft.errors import Busy, FileTransferError, IsADirectory, NotAFile, StorageFailed
+from twisted_ft.errors import Busy, FileTransferError, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.record import Record, partial_names
+from twisted_ft.stores.local.replacing import replaceable
 from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.refusals import already_exists, os_errors_named
 from twisted_ft.terminal import escaped
@@ -250,27 +250,3 @@ def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def replaceable(folder: Folder, name: bytes, path: bytes) -> os.stat_result | None:
-    """What a file called ``name`` would take the place of: a file or a link, or nothing.
-
-    :raises IsADirectory: a folder is never replaced
-    :raises NotAFile: nor is a FIFO, a device or a socket
-    """
-    try:
-        status = folder.stat(name)
-    except FileNotFoundError:
-        return None
-    check_replaceable(status, path)
-    return status
-
-
-def check_replaceable(status: os.stat_result, path: bytes) -> None:
-    """Whether what has this status, at ``path``, may make room for a file; see ``replaceable``."""
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectory(
-            f"{escaped(path)}: this is a folder; end the name with / to put a file into it"
-        )
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise NotAFile(f"{escaped(path)}: this is not a file, and is not replaced")

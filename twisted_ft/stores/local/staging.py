@@ -20,9 +20,11 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.local.removal import Removal
+from twisted_ft.stores.local.replacing import replaceable
+from twisted_ft.stores.names import join
 from twisted_ft.wire.messages import Link, Whole
 
-Lost = Callable[[bytes, int, OSError], None]
+Lost = Callable[[bytes, int, OSError | FileTransferError], None]
 """Is told of what hasn't got its name: its name, where its outcome stands, and why."""
 
 
@@ -126,8 +128,9 @@ class StagingFolder:
         rename = self.folder.replace if overwrite else self.folder.rename_new
         for name, position in dict(staged).items():
             try:
+                replaceable(there, name, join(self.path, name))
                 rename(name, name, there)
-            except OSError as error:
+            except (OSError, FileTransferError) as error:
                 lost(name, position, error)
 
 

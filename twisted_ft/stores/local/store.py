@@ -44,9 +44,10 @@ from twisted_ft.stores.local.kept import (
 from twisted_ft.stores.local.moved_links import check_moved_links
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.packing import LocalPacker
-from twisted_ft.stores.local.partial import PartialFile, replaceable
+from twisted_ft.stores.local.partial import PartialFile
 from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.local.removal import Removal
+from twisted_ft.stores.local.replacing import replaceable
 from twisted_ft.stores.local.room import Room
 from twisted_ft.stores.local.unpacking import LocalUnpacker
 from twisted_ft.stores.names import (

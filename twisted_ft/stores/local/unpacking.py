@@ -30,7 +30,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Alike, ISource, IUnpacker
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.open_folders import OpenFolders
-from twisted_ft.stores.local.partial import check_replaceable, replaceable
+from twisted_ft.stores.local.replacing import check_replaceable, replaceable
 from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.local.staging import HiddenFolder, StagingFolder
 from twisted_ft.stores.local.surveying import all_of
@@ -360,7 +360,7 @@ class LocalUnpacker:
                 same = self._digest(join(staging.path, item.name)) == item.blake3
             if same:
                 return Outcome.HELD
-        check_replaceable(standing, join(staging.path, item.name))
+        check_replaceable(staging.folder, item.name, standing, join(staging.path, item.name))
         if not self._overwrite:
             raise already_exists(join(staging.path, item.name))
         if item.blake3 and system.mtime_of(standing) == item.mtime:
@@ -467,10 +467,12 @@ class LocalUnpacker:
                 self._stagings.pop(staging.path).close()
             new.discard()
 
-    def _lost(self, folder: bytes, name: bytes, position: int, error: OSError) -> None:
+    def _lost(
+        self, folder: bytes, name: bytes, position: int, error: OSError | FileTransferError
+    ) -> None:
         """Something hasn't got its name."""
         path = join(folder, name)
-        failure = failure_of(error, path)
+        failure = failure_of(error, path) if isinstance(error, OSError) else error
         if isinstance(failure, AlreadyExists):
             failure = already_exists(path)
         self._outcomes[position] = Outcome.FAILED
