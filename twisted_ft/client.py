@@ -19,7 +19,7 @@ from twisted_ft.stores.names import PATH_MAX
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
 from twisted_ft.walk import Walk
-from twisted_ft.wire.messages import Entry, MakeFolder, Rename
+from twisted_ft.wire.messages import BY_NOTHING, BY_SIZE, BY_TIME, Entry, MakeFolder, Rename
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
     from twisted_ft.trees.deliveries import Deliveries
@@ -46,12 +46,23 @@ class Client:
         return self._connection.closed
 
     def get(
-        self, path: RemotePath, dest: LocalPath = ".", progress: Progress | None = None
+        self,
+        path: RemotePath,
+        dest: LocalPath = ".",
+        progress: Progress | None = None,
+        *,
+        checksum: bool = False,
+        force: bool = False,
     ) -> Deferred[Delivery]:
         """Download a file, and carry on with it where an earlier run was cut off.
 
+        A file that is there with the same size and time is compared by digest, and not sent again
+        if it is the same.
+
         :param dest: a file, or a folder if it exists as one or ends in ``/`` (then it is made)
         :param progress: is told how it goes, piece by piece
+        :param checksum: a file that is there is compared if it has the same size, whatever its time
+        :param force: what is there isn't compared: the file is sent
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
 
@@ -59,18 +70,30 @@ class Client:
             connection, asked = self._connection, _checked(path)
             folder, name = await connection.runtime.in_thread(destination, os.fspath(dest), asked)
             store = LocalStore(folder, durable=connection.durable)
-            delivery = await connection.fetch(asked, store, _checked(name), tracker)
+            compare = _compared(checksum, force)
+            delivery = await connection.fetch(asked, store, _checked(name), tracker, compare)
             return replace(delivery, path=os.path.join(folder, name))
 
         return self._connection.call(get, progress)
 
     def put(
-        self, path: LocalPath, remote: RemotePath = "", progress: Progress | None = None
+        self,
+        path: LocalPath,
+        remote: RemotePath = "",
+        progress: Progress | None = None,
+        *,
+        checksum: bool = False,
+        force: bool = False,
     ) -> Deferred[Delivery]:
         """Upload a file, and carry on with it where an earlier run was cut off.
 
+        A file that is there with the same size and time is compared by digest, and not sent again
+        if it is the same.
+
         :param remote: the file's new name, or a folder, which ends in ``/`` or is empty
         :param progress: is told how it goes, piece by piece
+        :param checksum: a file that is there is compared if it has the same size, whatever its time
+        :param force: what is there isn't compared: the file is sent
         :raises FileTransferError: through the Deferred
         """
 
@@ -79,27 +102,46 @@ class Client:
             target = _checked(remote)
             if not target or target.endswith(b"/"):
                 target = _checked(target + os.fsencode(os.path.basename(os.path.abspath(path))))
-            return await self._connection.send(LocalStore(folder), _checked(name), target, tracker)
+            compare = _compared(checksum, force)
+            return await self._connection.send(
+                LocalStore(folder), _checked(name), target, tracker, compare
+            )
 
         return self._connection.call(put, progress)
 
     def fetch(
-        self, path: RemotePath, store: IStore, name: RemotePath, progress: Progress | None = None
+        self,
+        path: RemotePath,
+        store: IStore,
+        name: RemotePath,
+        progress: Progress | None = None,
+        *,
+        checksum: bool = False,
+        force: bool = False,
     ) -> Deferred[Delivery]:
         """As ``get``, into any store, as ``name``."""
 
         async def fetch(tracker: TransferTracker) -> Delivery:
-            return await self._connection.fetch(_checked(path), store, _checked(name), tracker)
+            asked, compare = _checked(path), _compared(checksum, force)
+            return await self._connection.fetch(asked, store, _checked(name), tracker, compare)
 
         return self._connection.call(fetch, progress)
 
     def send(
-        self, store: IStore, name: RemotePath, path: RemotePath, progress: Progress | None = None
+        self,
+        store: IStore,
+        name: RemotePath,
+        path: RemotePath,
+        progress: Progress | None = None,
+        *,
+        checksum: bool = False,
+        force: bool = False,
     ) -> Deferred[Delivery]:
         """As ``put``, out of any store, where the file is ``name``."""
 
         async def send(tracker: TransferTracker) -> Delivery:
-            return await self._connection.send(store, _checked(name), _checked(path), tracker)
+            target, compare = _checked(path), _compared(checksum, force)
+            return await self._connection.send(store, _checked(name), target, tracker, compare)
 
         return self._connection.call(send, progress)
 
@@ -194,6 +236,11 @@ class Client:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+
+def _compared(checksum: bool, force: bool) -> str:
+    """What makes a file that is there worth comparing: see Offer."""
+    return BY_NOTHING if force else BY_SIZE if checksum else BY_TIME
 
 
 def _folder(path: RemotePath) -> bytes:

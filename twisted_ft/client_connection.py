@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import Busy, Corrupt, FileTransferError, Unchanged, Unsupported
+from twisted_ft.errors import Busy, Corrupt, Differs, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -27,7 +28,18 @@ from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.version import AGENT
 from twisted_ft.walk import Walk, check_partial_listings
 from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
-from twisted_ft.wire.messages import Abort, Change, Entry, Get, Opening, Parcel, Refuse, Remove
+from twisted_ft.wire.messages import (
+    BY_NOTHING,
+    BY_TIME,
+    Abort,
+    Change,
+    Entry,
+    Get,
+    Opening,
+    Parcel,
+    Refuse,
+    Remove,
+)
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
     from twisted_ft.transfer.exchanges.tree_plan import SendOptions
@@ -135,29 +147,45 @@ class ClientConnection:
         return outcome
 
     async def fetch(
-        self, path: bytes, store: IStore, name: bytes, tracker: TransferTracker
+        self,
+        path: bytes,
+        store: IStore,
+        name: bytes,
+        tracker: TransferTracker,
+        compare: str = BY_TIME,
     ) -> Delivery:
-        """Download a file into a store, as ``name``."""
+        """Download a file into a store, as ``name``.
 
-        async def attempt() -> TransferProgress:
+        :param compare: what makes a file that is there worth comparing: see Offer
+        """
+
+        async def attempt(compare: str) -> TransferProgress:
             tracker.check()
-            return await Receiving(self.protocol, tracker=tracker).get(path, store, name)
+            return await Receiving(self.protocol, tracker=tracker).get(path, store, name, compare)
 
-        return await self._deliver(name, tracker, attempt)
+        return await self._deliver(name, tracker, attempt, compare)
 
     async def send(
-        self, store: IStore, name: bytes, path: bytes, tracker: TransferTracker
+        self,
+        store: IStore,
+        name: bytes,
+        path: bytes,
+        tracker: TransferTracker,
+        compare: str = BY_TIME,
     ) -> Delivery:
-        """Upload a file out of a store, where it is ``name``."""
+        """Upload a file out of a store, where it is ``name``.
 
-        async def attempt() -> TransferProgress:
+        :param compare: what makes a file that is there worth comparing: see Offer
+        """
+
+        async def attempt(compare: str) -> TransferProgress:
             try:
                 source = await self.runtime.in_thread(store.source, name)
             except Exception:
                 raise as_error(Failure()) from None
-            return await Sending(self.protocol, tracker=tracker).send(source, path)
+            return await Sending(self.protocol, tracker=tracker).send(source, path, compare)
 
-        return await self._deliver(path, tracker, attempt)
+        return await self._deliver(path, tracker, attempt, compare)
 
     async def entries(self, path: bytes, partial: bool, tracker: TransferTracker) -> list[Entry]:
         """The entries of a folder, sorted by name; for a file, the file.
@@ -228,21 +256,41 @@ class ClientConnection:
             await self.runtime.sleep(pause)
         raise AssertionError("counting has no end")
 
+    async def _again(
+        self, tracker: TransferTracker, attempt: Callable[[str], Work[T]], compare: str
+    ) -> T:
+        """Have a file moved; again, where what the receiver had proved to be another one."""
+        for is_last in (False, False, True):
+            try:
+                return await self._attempt_when_free(partial(attempt, compare))
+            except Differs:
+                if is_last or compare == BY_NOTHING:
+                    raise
+            except Corrupt:  # what an earlier run had left was damaged, and is dropped
+                if is_last or not tracker.resumed:
+                    raise
+            compare = BY_NOTHING
+        raise AssertionError("the last attempt returns, or raises")
+
     async def _deliver(
-        self, path: bytes, tracker: TransferTracker, attempt: Callable[[], Work[TransferProgress]]
+        self,
+        path: bytes,
+        tracker: TransferTracker,
+        attempt: Callable[[str], Work[TransferProgress]],
+        compare: str,
     ) -> Delivery:
-        """One file; again from its beginning, where what an earlier run had left was damaged."""
+        """One file."""
         began = self.runtime.now()
         status = "done"
         try:
-            try:
-                moved = await self._attempt_when_free(attempt)
-            except Corrupt:
-                if not tracker.resumed:
-                    raise
-                moved = await self._attempt(attempt)
-        except Unchanged:
+            moved = await self._again(tracker, attempt, compare)
+        except Unchanged as error:
             status, moved = "skipped", tracker.known
+            if not moved.blake3:
+                raise Unsupported(
+                    f"{error.text}; but it hasn't compared it by its digest"
+                ) from None
+            moved.resumed_from = 0
         return Delivery(
             path=os.fsdecode(path),
             size=moved.file.size,

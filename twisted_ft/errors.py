@@ -102,9 +102,15 @@ class StorageFailed(FileTransferError):
 
 
 class Unchanged(FileTransferError):
-    """The receiver already has this file, with the same size and time: nothing need be sent."""
+    """The receiver already has this file, with the same digest: nothing need be sent."""
 
     code = "unchanged"
+
+
+class Differs(FileTransferError):
+    """What the receiver has, and has compared, is another file: this one is to be sent."""
+
+    code = "differs"
 
 
 class Cancelled(FileTransferError):

@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Message, list[object]]] = {
     "get": (Get(1, b""), ["get", 1, b""]),
     "offer": (
         Offer(2, FILE),
-        ["offer", 2, [b"a/\xff", 2**63 - 1, -(2**63), 0o7777, b"v" * 255]],
+        ["offer", 2, [b"a/\xff", 2**63 - 1, -(2**63), 0o7777, b"v" * 255], "time"],
     ),
     "accept": (Accept(3, 2**63 - 1), ["accept", 3, 2**63 - 1]),
     "done": (Done(1, b"d" * 32), ["done", 1, b"d" * 32]),
@@ -148,7 +148,7 @@ def test_a_list_of_a_client_that_is_older() -> None:
     assert decode(old) == List(5, b"p", True, partial=False)
 
 
-@pytest.mark.parametrize("case", sorted({*CASES} - {"list"}))
+@pytest.mark.parametrize("case", sorted({*CASES} - {"list", "offer"}))
 def test_a_message_without_its_last_field(case: str) -> None:
     _, layout = CASES[case]
     with pytest.raises(ProtocolError):

@@ -16,7 +16,7 @@ from twisted.cred.credentials import Anonymous
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import ConnectionFailed, FileTransferError, Unchanged, Unsupported
+from twisted_ft.errors import ConnectionFailed, Differs, FileTransferError, Unchanged, Unsupported
 from twisted_ft.server.budget import COSTS, SHORT_LISTING, Holding
 from twisted_ft.server.commons import Commons
 from twisted_ft.server.events import Action, Event, TreeFiles
@@ -210,7 +210,9 @@ class Door:
         await uploads.take_over(session, file, self.protocol.runtime.now())
         told = self._published(file.path)
         with uploads.under_way(session, self.protocol, file):
-            return await receiving.receive(file, session.view, True, told, session.owner)
+            return await receiving.receive(
+                file, session.view, True, told, session.owner, offer.compare
+            )
 
     def _published(self, path: bytes) -> Callable[[TransferProgress], Awaitable[None]] | None:
         """Who is told of a file that has its name, before its sender is."""
@@ -374,7 +376,7 @@ def _paths_of(message: Opening) -> list[bytes]:
 
 
 def _failed(event: Event, kind: Any, error: FileTransferError, seconds: float) -> Event:
-    if isinstance(error, Unchanged):
+    if isinstance(error, (Unchanged, Differs)):
         kind = "ended"
     return replace(event, kind=kind, code=error.code, error=error.text, seconds=seconds)
 

@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
+from twisted_ft.errors import Unchanged
 from twisted_ft.server.events import Action, Event, TreeFiles
 from twisted_ft.stores.names import join
 from twisted_ft.terminal import escaped, printable
@@ -96,8 +97,10 @@ class Journal:
         self.line(LogLevel.warn, text, event)
 
     def _tell_end(self, event: Event) -> None:
-        if event.code:
+        if event.code == Unchanged.code:
             text = "nothing to do, it is there already"
+        elif event.code:
+            text = "another file was there, of the same size"
         elif event.tree or event.action not in ("download", "upload"):
             text = _COUNTED[event.action]
         elif event.door == "ft":

@@ -72,6 +72,11 @@ class PermittedStore(StoreWrapper):
         """See IStore; without the right to replace, nothing is replaced."""
         return super().sink(file, self._replaces(overwrite, file.path), durable, **more)
 
+    def settle(self, path: bytes, mtime: int, mode: int) -> None:
+        """See ISettlingStore; without the right to replace, both stay as they are."""
+        if self._permits.may(Right.REPLACE, path):
+            super().settle(path, mtime, mode)
+
     def rename(self, path: bytes, new: bytes, overwrite: bool) -> None:
         """See IStore; without the right to replace, nothing is replaced."""
         super().rename(path, new, self._replaces(overwrite, new))

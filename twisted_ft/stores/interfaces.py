@@ -117,7 +117,6 @@ class IStore(Interface):
 
         :param overwrite: whether a file that has the name may be replaced
         :param durable: whether ``publish`` syncs what it publishes
-        :raises Unchanged: the store has this file, with the same size and mtime
         :raises AlreadyExists: there is one, and ``overwrite`` is false
         :raises Busy: another sink of this name is open
         :raises NoSpace: it can't fit
@@ -158,6 +157,16 @@ class IStore(Interface):
         :raises IsADirectory: it is a folder, and ``deep`` is false
         :raises Busy: a sink is open in the folder
         :raises FileTransferError: NotFound, Forbidden, BadName (the root), ...
+        """
+
+
+class ISettlingStore(IStore):
+    """A store that can give a file another time without it being sent."""
+
+    def settle(path: bytes, mtime: int, mode: int) -> None:
+        """Give a file this time, and these permissions (of which 0o777 are taken), durably.
+
+        :raises FileTransferError: NotFound, Forbidden, ...
         """
 
 

@@ -18,10 +18,9 @@ from twisted_ft.errors import (
     IsADirectory,
     NotADirectory,
     NotFound,
-    Unchanged,
 )
 from twisted_ft.stores.capabilities import Capabilities
-from twisted_ft.stores.interfaces import Buffer, IKeepingStore, ISink, ISource
+from twisted_ft.stores.interfaces import Buffer, IKeepingStore, ISettlingStore, ISink, ISource
 from twisted_ft.stores.names import PATH_MAX, changeable_components, components, file_components
 from twisted_ft.stores.refusals import unsayable
 from twisted_ft.terminal import escaped
@@ -139,7 +138,7 @@ class MemorySink:
                 self._store.receiving.remove(self._file.path)
 
 
-@implementer(IKeepingStore)
+@implementer(IKeepingStore, ISettlingStore)
 class MemoryStore:
     """Files in a dictionary; a folder is there as soon as a file or ``folders`` names it.
 
@@ -184,13 +183,16 @@ class MemoryStore:
         names = file_components(file.path)
         with self.lock:
             self._check_folders(names[:-1])
-            known = self.files.get(file.path)
-            if known is not None and (len(known.content), known.mtime) == (file.size, file.mtime):
-                raise Unchanged(f"{escaped(file.path)}: already there, with the same size and time")
             self.check_replaceable(file.path, overwrite)
             partial = self._partial_for(file)
             partial.owner = owner
             return MemorySink(self, file, partial, overwrite)
+
+    def settle(self, path: bytes, mtime: int, mode: int) -> None:
+        """See ISettlingStore."""
+        with self.lock:
+            self.source(path).close()  # it fails where there is no such file
+            self.files[path] = MemoryFile(self.files[path].content, mtime, mode & 0o777)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore."""

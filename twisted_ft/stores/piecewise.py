@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import msgspec
 from blake3 import blake3
 from zope.interface import implementer
 
@@ -18,7 +17,6 @@ from twisted_ft.errors import (
     IsADirectory,
     NotADirectory,
     NotFound,
-    Unchanged,
     Unsupported,
 )
 from twisted_ft.stores.capabilities import capabilities_of
@@ -34,9 +32,11 @@ from twisted_ft.stores.interfaces import (
 from twisted_ft.stores.names import file_components, join
 from twisted_ft.stores.refusals import already_exists
 from twisted_ft.stores.sources import digest_of
+from twisted_ft.stores.standing import standing_file, standing_source
 from twisted_ft.stores.states import MOST_SUMMED, States
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
+    BY_TIME,
     SUM_LIMIT,
     Attributes,
     Described,
@@ -252,13 +252,9 @@ class PiecewiseUnpacker:
                 f"{escaped(path)}: what arrived isn't what was sent; run again to have it"
             )
         file = Attributes(path, len(item.content), item.mtime, item.mode, item.blake3)
-        try:
-            sink = self._begin(file)
-        except Unchanged:
-            if self._digest(path) == item.blake3:
-                return Outcome.HELD
-            # The store would take them for the same by their times, so they mustn't have the same.
-            sink = self._begin(msgspec.structs.replace(file, mtime=item.mtime ^ 1))
+        if self._has(file, item.blake3):
+            return Outcome.HELD
+        sink = self._begin(file)
         try:
             sink.write((item.content,))
             sink.publish()
@@ -266,6 +262,16 @@ class PiecewiseUnpacker:
             sink.discard()
             raise
         return Outcome.DONE
+
+    def _has(self, file: Attributes, digest: bytes) -> bool:
+        """Whether a file is here already, with its time."""
+        standing = standing_file(self._store, file, BY_TIME)
+        if standing is None:
+            return False
+        try:
+            return digest_of(standing.source) == digest
+        finally:
+            standing.source.close()
 
     def _begin(self, file: Attributes) -> ISink:
         """A sink in which nothing is: not a beginning of what is here whole."""
@@ -276,7 +282,7 @@ class PiecewiseUnpacker:
         return sink
 
     def _digest(self, path: bytes) -> bytes:
-        source = self._store.source(path)
+        source = standing_source(self._store, path)
         try:
             return digest_of(source)
         finally:

@@ -17,6 +17,7 @@ from twisted_ft.stores.interfaces import (
     Alike,
     IKeepingStore,
     IPacker,
+    ISettlingStore,
     ISink,
     ISource,
     IStore,
@@ -32,6 +33,7 @@ from twisted_ft.stores.piecewise import (
     unpacker_of,
 )
 from twisted_ft.stores.sources import open_sink
+from twisted_ft.stores.standing import standing_source
 from twisted_ft.stores.states import States
 from twisted_ft.wire.messages import (
     Attributes,
@@ -61,7 +63,7 @@ class Use(Enum):
     MAKE_FOLDER = auto()
     """make a folder, or give it its time and permissions when a tree is complete"""
     COMPARE = auto()
-    """say whether the files in a folder are those that the other side has"""
+    """say whether a file, or those in a folder, are what the other side has"""
     RENAME = auto()
     """give it another name, or this name to another"""
     REMOVE = auto()
@@ -114,6 +116,19 @@ class StoreWrapper:
         """See IStore."""
         self.check(Use.READ, path)
         return self.inner.source(path)
+
+    def standing(self, path: bytes) -> ISource:
+        """A file that is here, opened to be compared with one that comes: see IStore.source."""
+        self.check(Use.COMPARE, path)
+        if type(self).source is not StoreWrapper.source:
+            return self.source(path)
+        return standing_source(self.inner, path)
+
+    def settle(self, path: bytes, mtime: int, mode: int) -> None:
+        """See ISettlingStore; where the other store is none, both stay as they are."""
+        self.check(Use.PUT, path)
+        if ISettlingStore.providedBy(self.inner):
+            ISettlingStore(self.inner).settle(path, mtime, mode)
 
     def sink(
         self,

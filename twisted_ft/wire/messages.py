@@ -44,6 +44,9 @@ Name = Annotated[bytes, msgspec.Meta(max_length=NAME_LIMIT)]
 """One name in a folder; empty only for the root of a tree."""
 Kind = Annotated[str, msgspec.Meta(max_length=16)]
 """What an entry is: a word."""
+BY_TIME, BY_SIZE, BY_NOTHING = "time", "size", "nothing"
+"""What makes a file that a receiver has worth comparing with the one that is offered, by digest:
+the same size and time; the same size; or nothing, and it is to be sent whatever is there."""
 
 PART_LIMIT = 1 << 12
 """Items of one folder in a Parcel, and folders, at most."""
@@ -139,6 +142,8 @@ class Offer(_Message, frozen=True, tag="offer"):
 
     exchange: Number
     file: Attributes
+    compare: Kind = BY_TIME
+    """what makes a file that the receiver has worth comparing with this one"""
 
 
 class Accept(_Message, frozen=True, tag="accept"):

@@ -16,7 +16,6 @@ from twisted_ft.errors import (
     Busy,
     IsADirectory,
     NotFound,
-    Unchanged,
 )
 from twisted_ft.stores.capabilities import capabilities_of
 from twisted_ft.stores.conformance.lacking import LackingConformance, needs
@@ -30,7 +29,7 @@ from twisted_ft.stores.conformance.samples import (
     opened,
     put,
 )
-from twisted_ft.stores.interfaces import ISink, IStore
+from twisted_ft.stores.interfaces import ISettlingStore, ISink, IStore
 from twisted_ft.wire.messages import Attributes
 
 
@@ -243,14 +242,23 @@ class SinkConformance(LackingConformance):
         sink.publish()
         assert content_in(store, b"new") == b"1234"
 
-    def test_the_same_file_is_unchanged(self, store: IStore) -> None:
-        """Where size and time are the same, whether it may be replaced or not."""
+    def test_another_file_of_the_same_size_and_time_is_received(self, store: IStore) -> None:
+        """Whoever asks for a sink knows that it isn't the same."""
         put(store, described(b"new", b"1234"), b"1234")
-        for overwrite in (True, False):
-            with pytest.raises(Unchanged):
-                store.sink(described(b"new", b"1234", version=b"other"), overwrite)
-        store.sink(described(b"new", b"12345"), True).discard()
-        store.sink(replace(described(b"new", b"1234"), mtime=TIME + 1000), True).discard()
+        put(store, described(b"new", b"5678", version=b"other"), b"5678")
+        assert content_in(store, b"new") == b"5678"
+
+    def test_a_file_gets_another_time(self, store: IStore) -> None:
+        """Where the store can do that (ISettlingStore)."""
+        if not ISettlingStore.providedBy(store):
+            pytest.skip("this store can't")
+        put(store, described(b"new", b"1234"), b"1234")
+        ISettlingStore(store).settle(b"new", TIME + 1000, 0o600)
+        source = store.source(b"new")
+        assert (source.attributes.mtime, source.attributes.mode) == (TIME + 1000, 0o600)
+        source.close()
+        with pytest.raises(NotFound):
+            ISettlingStore(store).settle(b"nothing", TIME, 0o600)
 
     def test_a_file_is_not_replaced_where_it_may_not_be(self, store: IStore) -> None:
         """It is said before anything is sent."""

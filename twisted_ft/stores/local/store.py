@@ -15,7 +15,6 @@ from twisted_ft.errors import (
     BadName,
     IsADirectory,
     SourceChanged,
-    Unchanged,
 )
 from twisted_ft.stores import system
 from twisted_ft.stores.capabilities import Capabilities
@@ -24,6 +23,7 @@ from twisted_ft.stores.interfaces import (
     IDescriptorSource,
     IKeepingStore,
     IPacker,
+    ISettlingStore,
     ISink,
     ISource,
     ITreeStore,
@@ -127,7 +127,7 @@ class LocalSource:
                 os.close(fd)
 
 
-@implementer(ITreeStore, IKeepingStore)
+@implementer(ITreeStore, IKeepingStore, ISettlingStore)
 class LocalStore:
     """The files below one folder; see IStore.
 
@@ -175,7 +175,9 @@ class LocalStore:
             folder = self._folder(folders)
         with os_errors_named(file.path):
             try:
-                self._check_wanted(folder, name, file, overwrite)
+                standing = replaceable(folder, name, file.path)
+                if standing is not None and not overwrite:
+                    raise already_exists(file.path)
                 return PartialFile(
                     folder, name, file, self._room, overwrite, durable and self._durable, owner
                 )
@@ -183,16 +185,18 @@ class LocalStore:
                 folder.close()
                 raise
 
-    @staticmethod
-    def _check_wanted(folder: Folder, name: bytes, file: Attributes, overwrite: bool) -> None:
-        standing = replaceable(folder, name, file.path)
-        if standing is None:
-            return
-        same = (standing.st_size, mtime_of(standing)) == (file.size, file.mtime)
-        if same and stat.S_ISREG(standing.st_mode):
-            raise Unchanged(f"{escaped(file.path)}: already there, with the same size and time")
-        if not overwrite:
-            raise already_exists(file.path)
+    def settle(self, path: bytes, mtime: int, mode: int) -> None:
+        """See ISettlingStore."""
+        *folders, name = _checked(file_components(path))
+        with os_errors_named(path), self._folder(folders) as folder:
+            fd, _ = folder.open_file(name)
+            try:
+                system.set_mode(fd, mode & 0o777)
+                folder.set_times(name, fd, mtime)
+                if self._durable:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore; what is still to be said is held as names only, and as one."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
+from blake3 import blake3
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Corrupt, FileTransferError
+from twisted_ft.errors import Corrupt, Differs, FileTransferError, Unchanged
 from twisted_ft.stores.interfaces import ISink, IStore
 from twisted_ft.stores.sources import open_sink
+from twisted_ft.stores.standing import Standing, standing_file
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
@@ -18,7 +21,7 @@ from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.sockets.recvfile import WORTHWHILE, SocketBody
 from twisted_ft.wire.machine import State
-from twisted_ft.wire.messages import Accept, Attributes, Done, Get, Offer, Receipt
+from twisted_ft.wire.messages import BY_TIME, Accept, Attributes, Done, Get, Offer, Receipt
 
 Published = Callable[[TransferProgress], Awaitable[None]]
 """Is told of a file that is verified and has its name."""
@@ -43,14 +46,17 @@ class Receiving(Dialogue):
         self._tracker.stop = self.fail
         self._inflow: Inflow | None = None
 
-    async def get(self, path: bytes, store: IStore, name: bytes) -> TransferProgress:
+    async def get(
+        self, path: bytes, store: IStore, name: bytes, compare: str = BY_TIME
+    ) -> TransferProgress:
         """Ask for ``path``, and receive it into ``store`` as ``name``."""
         try:
             self.protocol.say(Get(self.number, path))
             offer = await self.hear(Offer)
         except Exception:
             raise await self.called_off(Failure()) from None
-        return await self.receive(replace(offer.file, path=name), store, overwrite=True)
+        file = replace(offer.file, path=name)
+        return await self.receive(file, store, overwrite=True, compare=compare)
 
     async def receive(
         self,
@@ -59,23 +65,57 @@ class Receiving(Dialogue):
         overwrite: bool,
         published: Published | None = None,
         owner: str = "",
+        compare: str = BY_TIME,
     ) -> TransferProgress:
         """Receive ``file``, which has been offered, under the name that it has.
 
         :param published: is waited for when it has that name, before its sender is told so
         :param owner: whose it is, where the store writes that down: see IKeepingStore
+        :param compare: what makes a file that is here worth comparing with it: see Offer
+        :raises Unchanged: it is here already
+        :raises Differs: what is here is another one; it can be offered again
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
         self._tracker.begins(file)
         try:
             sink = await self.protocol.in_thread(
-                open_sink, store, file, overwrite, self._durable, owner
+                _standing_or_sink, store, file, compare, overwrite, self._durable, owner
             )
+            if isinstance(sink, Standing):
+                await self._compare(sink, file)
             moved = await self._receive_or_keep(sink, file, published)
         except Exception:
             raise await self.called_off(Failure()) from None
         self.protocol.leave(self.number)
         return moved
+
+    async def _compare(self, standing: Standing, file: Attributes) -> NoReturn:
+        """Have the sender say the digest of a file that is here, and see whether it is the same."""
+        try:
+            self.check()
+            digest = await self._said_digest(standing, file) if file.size else blake3().digest()
+            self._tracker.ends(digest)
+            await self.protocol.in_thread(standing.settle, file)
+        finally:
+            self.protocol.in_thread(standing.source.close).addErrback(as_error)
+        raise Unchanged(f"{escaped(file.path)}: already there, with the same content")
+
+    async def _said_digest(self, standing: Standing, file: Attributes) -> bytes:
+        """The digest that the sender says, which is that of the file here, 32 bytes.
+
+        :raises Differs: it isn't
+        """
+        self._tracker.goes_on_from(file.size)
+        self.protocol.say(Accept(self.number, file.size))
+        hashing = self.protocol.at_length(standing.digest, self.check)
+        try:
+            done = await self.hear(Done)
+        finally:  # nothing is closed while it is being read
+            found = await hashing
+        self.check()
+        if found != done.blake3:
+            raise Differs(f"{escaped(file.path)}: what is there has the same size, and differs")
+        return done.blake3
 
     async def _receive_or_keep(
         self, sink: ISink, file: Attributes, published: Published | None
@@ -143,3 +183,11 @@ class Receiving(Dialogue):
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
         self.fail(self.tell(error))
+
+
+def _standing_or_sink(
+    store: IStore, file: Attributes, compare: str, overwrite: bool, durable: bool, owner: str
+) -> Standing | ISink:
+    """A file that is here and may be the one that comes; else where that goes.  Blocks."""
+    standing = standing_file(store, file, compare)
+    return standing or open_sink(store, file, overwrite, durable, owner)
