@@ -13,6 +13,7 @@ import twisted_ft
 def test_what_is_at_the_front_door() -> None:
     assert sorted(twisted_ft.__all__) == [
         "Attributes",
+        "Capabilities",
         "Client",
         "Delivery",
         "Entry",
@@ -24,6 +25,7 @@ def test_what_is_at_the_front_door() -> None:
         "LocalStore",
         "MemoryFile",
         "MemoryStore",
+        "ReadOnlyStore",
         "Runtime",
         "StoreWrapper",
         "TreeOptions",

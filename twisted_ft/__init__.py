@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from twisted_ft.delivery import Delivery
     from twisted_ft.errors import FileTransferError
     from twisted_ft.server import FileTransferFactory
+    from twisted_ft.stores.capabilities import Capabilities
     from twisted_ft.stores.interfaces import ISink, ISource, IStore
     from twisted_ft.stores.local import LocalStore
     from twisted_ft.stores.memory import MemoryFile, MemoryStore
+    from twisted_ft.stores.read_only import ReadOnlyStore
     from twisted_ft.stores.wrapping import StoreWrapper
     from twisted_ft.transfer.runtime import Runtime
     from twisted_ft.trees.options import TreeOptions
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attributes",
+    "Capabilities",
     "Client",
     "Delivery",
     "Entry",
@@ -38,6 +41,7 @@ __all__ = [
     "LocalStore",
     "MemoryFile",
     "MemoryStore",
+    "ReadOnlyStore",
     "Runtime",
     "StoreWrapper",
     "TreeOptions",
@@ -47,6 +51,7 @@ __all__ = [
 
 _WHERE = {
     "Attributes": "wire.messages",
+    "Capabilities": "stores.capabilities",
     "Client": "client",
     "Delivery": "delivery",
     "Entry": "wire.messages",
@@ -58,6 +63,7 @@ _WHERE = {
     "LocalStore": "stores.local",
     "MemoryFile": "stores.memory",
     "MemoryStore": "stores.memory",
+    "ReadOnlyStore": "stores.read_only",
     "Runtime": "transfer.runtime",
     "StoreWrapper": "stores.wrapping",
     "TreeOptions": "trees.options",

@@ -15,8 +15,9 @@ from twisted_ft.server.commons import Commons
 from twisted_ft.server.door import Door
 from twisted_ft.server.events import Observer, TreeObserver
 from twisted_ft.server.journal import Journal
-from twisted_ft.server.rights import READING, Right
+from twisted_ft.server.rights import CHANGING, READING, Right
 from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
+from twisted_ft.stores.capabilities import capabilities_of
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
@@ -34,7 +35,7 @@ class FileTransferFactory(ServerFactory):
     """Serves a store over FT/1.
 
     :param store: what is served, to all alike; or give ``authenticate``
-    :param writable: whether clients may change anything
+    :param writable: whether clients may change anything, where the store can be written to
     :param overwrite: whether what is there may be replaced, renamed and removed
     :param max_connections: connections at once; when all places are taken, who has been idle for
         longest makes room, and where nobody is, who comes is told so and sent away
@@ -94,6 +95,13 @@ class FileTransferFactory(ServerFactory):
     def connections(self) -> set[FileTransferProtocol]:
         """Those that are open."""
         return {door.protocol for door in self._doors}
+
+    def startFactory(self) -> None:
+        """See Factory: say what can't be as it was asked for."""
+        if self.rights & CHANGING and not (
+            self.store is None or capabilities_of(self.store).writable
+        ):
+            self.log.warn("this store can't be written to: it is served read-only")
 
     def buildProtocol(self, addr: IAddress | None) -> FileTransferProtocol:
         """One connection's protocol; whether it may stay is decided when it has greeted."""

@@ -19,6 +19,7 @@ from twisted_ft.server.budget import CONNECTION, Budget, Cost, Holding
 from twisted_ft.server.events import Action, Event, Events, Kind
 from twisted_ft.server.permitted import PermittedStore
 from twisted_ft.server.rights import READING, Right, refusal
+from twisted_ft.stores.capabilities import capabilities_of
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Opening
@@ -42,7 +43,8 @@ class Session:
     """Who is there, what they may, and which files they see.
 
     :param store: the files, named from its root
-    :param rights: what may be done with them
+    :param rights: what may be done with them; where the store can't be written to, only reading is
+        left of it
     :param user: a name for logs; nothing, for who hasn't said who they are
     :param limit_rate: bytes a second, for all transfers of this session together
     """
@@ -55,7 +57,8 @@ class Session:
         user: str = "",
         limit_rate: float | None = None,
     ) -> None:
-        self.store, self.rights, self.user = store, rights, user
+        self.store, self.user = store, user
+        self.rights = rights if capabilities_of(store).writable else rights & READING
         self.limit = RateLimit(limit_rate) if limit_rate is not None else None
         self.peer = Peer("")
         self.holds = Budget(CONNECTION)
