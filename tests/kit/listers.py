@@ -29,7 +29,7 @@ class Listing:
         self.peer.say(Welcome(1, "scripted", features, DEFAULT_LIMITS))
         self._client = self.network.run(connected)
         self.options = CommandOptions(**options)
-        self.report = Report(self.options)
+        self.report = Report(self.options, self.network.clock)
 
     def client(self, _place: object) -> Deferred[Client]:
         """See Command."""

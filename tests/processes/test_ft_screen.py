@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
+import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.kit.places import Place
-from tests.kit.programs import Outcome, ft, outcome, start_ft
+from tests.kit.programs import FT, Outcome, environment, ft, outcome, start_ft
 
 
 def _on_a_terminal(*args: str | Path) -> tuple[Outcome, str]:
@@ -16,15 +20,21 @@ def _on_a_terminal(*args: str | Path) -> tuple[Outcome, str]:
     ours, theirs = pty.openpty()
     process = start_ft(*args, stderr=theirs, TERM="xterm", COLUMNS="100", LINES="24")
     os.close(theirs)
+    screen = _all_sent(ours)
+    done = outcome(process)
+    return Outcome(done.status, done.out, ""), screen
+
+
+def _all_sent(terminal: int) -> str:
+    """What a terminal is sent, until its other end is closed."""
     screen = bytearray()
     try:
-        while some := os.read(ours, 1 << 16):
+        while some := os.read(terminal, 1 << 16):
             screen += some
-    except OSError:  # EIO: the other end is closed
+    except OSError:  # EIO
         pass
-    os.close(ours)
-    done = outcome(process)
-    return Outcome(done.status, done.out, ""), screen.decode()
+    os.close(terminal)
+    return screen.decode()
 
 
 def _plain(screen: str) -> str:
@@ -49,7 +59,7 @@ def test_the_bar_goes_away(place: Place, tmp_path: Path) -> None:
     url = place.file("a.bin", os.urandom(1 << 20))
     _, screen = _on_a_terminal("get", "--limit-rate", "2M", url, tmp_path)
     assert screen.rstrip("\r\n").endswith("\x1b[2K")  # erases the line
-    assert screen.count("\x1b[?25l") == screen.count("\x1b[?25h") > 0  # the cursor is back
+    assert "\x1b[?25l" not in screen  # the cursor is never hidden, however the process ends
 
 
 def test_a_hostile_name_on_the_bar_is_escaped(place: Place, tmp_path: Path) -> None:
@@ -82,3 +92,35 @@ def test_json_and_a_bar_side_by_side(place: Place, tmp_path: Path) -> None:
 
 def test_no_bar_without_a_terminal(place: Place, tmp_path: Path) -> None:
     assert ft("get", place.file("a.bin", b"a" * 1000), tmp_path).err == ""
+
+
+def test_json_of_a_tree_and_a_bar_side_by_side(place: Place, tmp_path: Path) -> None:
+    """Its lines go to standard output, and not to the terminal."""
+    for name in "ab":
+        place.file(name, os.urandom(1 << 20))
+    done, screen = _on_a_terminal(
+        "get", "-r", "--json", "--limit-rate", "2M", place.url(), tmp_path
+    )
+    assert [line.get("status") for line in done.lines] == ["done"] * 3
+    assert '"status"' not in screen
+    assert "files" in screen
+
+
+def test_no_bar_in_the_background(place: Place, tmp_path: Path) -> None:
+    """The terminal is the shell's there."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here")
+    url = place.file("a.bin", os.urandom(1 << 20))
+    command = shlex.join([*FT, "get", "--limit-rate", "2M", url, str(tmp_path)])
+    for typed, seen in ((f"{command} & wait", False), (command, True)):
+        child, ours = pty.fork()
+        if child == 0:
+            os.execve(
+                bash, [bash, "--norc", "--noprofile", "-ic", typed], environment(TERM="xterm")
+            )
+        screen = _all_sent(ours)
+        os.waitpid(child, 0)
+        assert "verified" in screen or "already there" in screen
+        assert bool(re.search(r"\d/1.0 MB", screen)) is seen
+        (tmp_path / "a.bin").unlink()

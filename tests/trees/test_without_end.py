@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
 from tests.kit.planting import result_of
 from tests.kit.saying import ROOT, described
 from tests.kit.tree_peers import Fetching
 from twisted_ft.cli.options import CommandOptions
+from twisted_ft.cli.report import Report
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.errors import NotAFile, ProtocolError, Unsupported
 from twisted_ft.trees import comparing, results
@@ -31,7 +33,7 @@ def test_small_files_that_never_come(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_left_out_is_counted_and_ten_are_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = TreeReport(CommandOptions(), "t", Tally(), dry_run=False)
+    report = TreeReport(Report(CommandOptions(), Clock()), "t", Tally(), dry_run=False)
     for number in range(1000):
         report.take([failed(f"link{number}", 0, NotAFile("a link"), "left out")])
     assert max(len(each) for each in vars(report).values() if isinstance(each, list)) == 10

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import escaped, printable
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
+
+if TYPE_CHECKING:
+    from twisted_ft.trees.deliveries import Tally
 
 
 class Tracked:
@@ -30,15 +33,18 @@ class Tracked:
 
 
 class Report:
-    """Standard output has results, standard error the rest."""
+    """Standard output has results, standard error the rest.
 
-    def __init__(self, options: CommandOptions) -> None:
-        self._options = options
+    :param clock: IReactorTime
+    """
+
+    def __init__(self, options: CommandOptions, clock: Any) -> None:
+        self.options = options
         self._bar: Any = None
         if options.progress and not options.quiet and sys.stderr.isatty():
             from twisted_ft.cli.progress import Bar
 
-            self._bar = Bar()
+            self._bar = Bar(clock)
 
     def begin(self, name: str, sized: bool = True) -> Tracked:
         """A file is next.
@@ -50,22 +56,42 @@ class Report:
             tracked.watch = self._bar.begin(escaped(name), sized)
         return tracked
 
+    def follow(self, name: str, tally: Tally) -> None:
+        """A tree is next, which is going as ``tally`` says."""
+        if self._bar is not None:
+            self._bar.follow(escaped(name), tally)
+
+    def end_bar(self) -> None:
+        """What was shown to be moving isn't any more."""
+        if self._bar is not None:
+            self._bar.end()
+
+    def clear(self) -> None:
+        """Something is about to be printed; what moves is shown again below it."""
+        if self._bar is not None:
+            self._bar.clear()
+
+    def say(self, sentence: str) -> None:
+        """A line on standard error."""
+        self.clear()
+        print(f"ft: {sentence}", file=sys.stderr, flush=True)
+
     def delivered(self, delivery: Delivery, verified: bool = True) -> None:
         """A file is in its place, or was there already.
 
         :param verified: whether its digest was compared with the sender's
         """
-        self._end_bar()
-        if self._options.json:
+        self.end_bar()
+        if self.options.json:
             as_json(**fields_of(delivery))
-        elif not self._options.quiet:
+        elif not self.options.quiet:
             print(_sentence(delivery, verified), flush=True)
 
     def failed(self, target: str, error: FileTransferError, tracked: Tracked | None = None) -> None:
         """A file isn't where it was to go."""
-        self._end_bar()
+        self.end_bar()
         moved = tracked.moved if tracked is not None else None
-        if self._options.json:
+        if self.options.json:
             self.line(
                 path=target,
                 size=moved.file.size if moved else None,
@@ -77,7 +103,7 @@ class Report:
                 code=error.code,
                 error=error.text,
             )
-        self._complain(error)
+        self.complain(error)
 
     def changed(self, target: str, count: int, said: str) -> None:
         """A change is made.
@@ -85,42 +111,34 @@ class Report:
         :param count: how many files and folders it concerned
         :param said: what it has come to
         """
-        if self._options.json:
+        if self.options.json:
             self.line(path=target, count=count, status="done")
-        elif not self._options.quiet:
+        elif not self.options.quiet:
             print(f"{escaped(target)}: {said}", flush=True)
 
     def unchanged(self, target: str, error: FileTransferError) -> None:
         """A change isn't made."""
-        if self._options.json:
+        if self.options.json:
             self.line(path=target, count=0, status="failed", code=error.code, error=error.text)
-        self._complain(error)
+        self.complain(error)
 
-    def _complain(self, error: FileTransferError) -> None:
-        print(f"ft: {printable(error.text)}", file=sys.stderr, flush=True)
+    def complain(self, error: FileTransferError) -> None:
+        """Say what has failed."""
+        self.say(printable(error.text))
 
     def waits(self, error: FileTransferError) -> None:
         """A file can't be begun yet, and is waited for; on a terminal this stands above a bar."""
-        if not self._options.quiet:
-            text = f"ft: waiting for a few seconds: {printable(error.text)}"
-            print(text, file=sys.stderr, flush=True)
+        if not self.options.quiet:
+            self.say(f"waiting for a few seconds: {printable(error.text)}")
 
     def interrupted(self) -> None:
         """Ctrl-C."""
-        self._end_bar()
-        print("ft: interrupted; run the same command again to carry on", file=sys.stderr)
+        self.end_bar()
+        self.say("interrupted; run the same command again to carry on")
 
     def line(self, **fields: Any) -> None:
         """One JSON object."""
         as_json(**fields)
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self._end_bar()
-
-    def _end_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.end()
 
 
 def as_json(flush: bool = True, **fields: Any) -> None:

@@ -32,7 +32,7 @@ class Command:
         self.reactor = reactor
         self.runtime = Runtime.of(reactor)
         self.options = options
-        self.report = Report(options)
+        self.report = Report(options, reactor)
         self._clients: dict[tuple[str, str, int], Client] = {}
 
     async def client(self, place: Location) -> Client:
@@ -80,7 +80,7 @@ def run(options: CommandOptions, begin: Callable[[Command], Work]) -> int:
             command.report.interrupted()
             status = INTERRUPTED
         finally:
-            command.report.close()
+            command.report.end_bar()
         raise SystemExit(status)
 
     try:

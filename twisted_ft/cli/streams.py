@@ -71,6 +71,12 @@ def _text(number: int, before: TextIO | None) -> TextIO:
     )
 
 
+def encodable(text: str) -> str:
+    """``text`` as standard error shows it, where its width counts."""
+    encoding = sys.stderr.encoding or "utf-8"
+    return text.encode(encoding, ENCODING_ERRORS).decode(encoding)
+
+
 def leave_off() -> bool:
     """Whether no more need be printed: whoever read standard output has enough, or it is full."""
     output = _output(sys.stdout)

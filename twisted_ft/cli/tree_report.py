@@ -6,13 +6,11 @@ import sys
 import time
 from collections import Counter
 from operator import attrgetter
-from typing import Any
 
-from twisted_ft.cli.options import CommandOptions
-from twisted_ft.cli.report import as_json, fields_of, size
+from twisted_ft.cli.report import Report, as_json, fields_of, size
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
-from twisted_ft.terminal import escaped, printable
+from twisted_ft.terminal import escaped
 from twisted_ft.trees.deliveries import Batch, SameResults, Tally
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
@@ -28,19 +26,15 @@ class TreeReport:
     :param dry_run: whether nothing is changed
     """
 
-    def __init__(self, options: CommandOptions, target: str, tally: Tally, dry_run: bool) -> None:
+    def __init__(self, report: Report, target: str, tally: Tally, dry_run: bool) -> None:
         self._dry_run = dry_run
-        self._options, self._target = options, target
+        self._report, self._options, self._target = report, report.options, target
         self._began = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._size = self._sent = self._to_send = 0
         self._left_out: list[str] = []
         """the first of them"""
-        self._bar: Any = None
-        if options.progress and not options.quiet and sys.stderr.isatty():
-            from twisted_ft.cli.progress import TreeBar
-
-            self._bar = TreeBar(escaped(target), tally)
+        report.follow(target, tally)
 
     def take(self, deliveries: Batch) -> None:
         """Some files are in their places, were there already, have failed, or were left out."""
@@ -49,6 +43,8 @@ class TreeReport:
             self._size += deliveries.size
             self._sent += deliveries.sent
             return
+        if self._options.json:
+            self._report.clear()
         self._counts.update(map(_STATUS, deliveries))
         self._sent += sum(map(_SENT, deliveries))
         for delivery in deliveries:
@@ -64,28 +60,24 @@ class TreeReport:
 
     def _take_other(self, delivery: Delivery) -> None:
         if delivery.status == "failed" and delivery.error is not None:
-            self._complain(delivery.error)
+            self._report.complain(delivery.error)
         elif delivery.status == "left out":
             if len(self._left_out) < _NAMED:
                 self._left_out.append(escaped(delivery.path))
         elif not self._options.json and not self._options.quiet:
+            self._report.clear()
             print(f"{delivery.status}: {escaped(delivery.path)}")
         if delivery.status == "would send":
             self._to_send += delivery.size
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._bar is not None:
-            self._bar.end()
-            self._bar = None
 
     def summary(self, failure: FileTransferError | None) -> int:
         """The account of it all; the exit status.
 
         :param failure: why the tree hasn't been gone through to its end, if it hasn't
         """
+        self._report.end_bar()
         if failure is not None:
-            self._complain(failure)
+            self._report.complain(failure)
         seconds = time.monotonic() - self._began
         status = 1 if failure is not None or self._counts["failed"] else 0
         if self._options.json:
@@ -125,10 +117,3 @@ class TreeReport:
             text += ", ".join(self._left_out)
             text += ", ..." if left_out > _NAMED else ""
         return text
-
-    def _complain(self, error: FileTransferError) -> None:
-        sentence = f"ft: {printable(error.text)}"
-        if self._bar is not None:
-            self._bar.say(sentence)
-        else:
-            print(sentence, file=sys.stderr, flush=True)

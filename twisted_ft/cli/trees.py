@@ -89,7 +89,7 @@ async def _tree(
     except FileTransferError as error:
         command.report.failed(target, error)
         return 1
-    report = TreeReport(command.options, target, deliveries.tally, dry_run)
+    report = TreeReport(command.report, target, deliveries.tally, dry_run)
     failure = None
     try:
         while some := await deliveries.some():
@@ -97,6 +97,5 @@ async def _tree(
     except FileTransferError as error:
         failure = error
     finally:
-        report.close()
         await deliveries.close()
     return report.summary(failure)
