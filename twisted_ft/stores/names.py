@@ -16,6 +16,9 @@ PARTIAL = re.compile(rb"\.ft-[0-9a-f]{32}\.(part|from)", re.IGNORECASE)
 """The names of files that are still on their way in; reserved, in any case of letters, as there
 are file systems that don't tell them apart."""
 
+_NOTEWORTHY = re.compile(rb"(?:\A|/)(?:[./]|\Z|[^/]{%d})" % (NAME_MAX + 1))
+"""What a path has, if any name in it isn't one: a name that is empty, begins with a dot, or is too
+long.  A path can have thousands of names."""
 _NOT_ON_WINDOWS = re.compile(
     rb'[\x01-\x1f<>:"|?*\\]'
     rb"|[. ]\Z"
@@ -50,8 +53,9 @@ def components(path: bytes) -> list[bytes]:
             f"{escaped(path)}: names are relative to the served folder; leave the first / out"
         )
     names = path.split(b"/")
-    for name in names:
-        _check(name, path)
+    if _NOTEWORTHY.search(path):
+        for name in names:
+            _check(name, path)
     return names
 
 

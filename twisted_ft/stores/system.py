@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from struct import Struct
 
 from twisted_ft.stores.interfaces import Buffer
 
@@ -131,6 +132,55 @@ def _syncfs() -> Callable[[int], int]:
 
     library = ctypes.CDLL(None, use_errno=True)
     return lambda fd: ctypes.get_errno() if library.syncfs(ctypes.c_int(fd)) else 0
+
+
+_OPENAT2 = 437
+"""The number of the system call; Linux has given one to all its architectures since it had 424."""
+_HOW = Struct("QQQ")
+"""Its struct open_how: flags, mode, resolve."""
+_RESOLVE_NO_SYMLINKS = 0x04
+_NOT_KNOWN = {errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG}
+"""How a system, or what it is locked up in (seccomp(2)), says that it has no such call."""
+
+
+def open_beneath(fd: int, path: bytes, flags: int) -> int | None:
+    """Open what is at ``path`` below the folder ``fd``, in one step; ELOOP where a link is in it.
+
+    That is Linux's openat2(2).  None, where the system has no such call.
+
+    :param path: of names only
+    """
+    call = _openat2()
+    result = call(fd, path, _HOW.pack(flags, 0, _RESOLVE_NO_SYMLINKS)) if call is not None else None
+    if result is not None and result < 0:
+        if -result in _NOT_KNOWN:
+            return None
+        raise OSError(-result, os.strerror(-result))
+    return result
+
+
+@cache
+def _openat2() -> Callable[[int, bytes, bytes], int] | None:
+    """openat2(2), which Python's os doesn't have: a descriptor, or an errno, negative."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype = ctypes.c_long
+    call.argtypes = (
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+    )
+
+    def openat2(fd: int, path: bytes, how: bytes) -> int:
+        result: int = call(_OPENAT2, fd, path, how, _HOW.size)
+        return result if result >= 0 else -ctypes.get_errno()
+
+    return openat2
 
 
 def file_mode_mask() -> int:

@@ -31,6 +31,10 @@ _READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
+_FEW = 4
+"""Steps that are taken one by one; the call that takes more at once is loaded when it is needed."""
+_FAR = 4096
+"""Bytes of a path that no system call takes any more (PATH_MAX on Linux)."""
 RECORD_LIMIT = 4096
 """Bytes of a small file that are read, at most."""
 _CLOSED = -1
@@ -88,11 +92,20 @@ class Folder:
         """The folder that ``names`` lead to; ELOOP where one of them is a link."""
         if not names:
             return Folder(self._place, None if self._fd is None else os.dup(self._fd))
+        if len(names) > _FEW and (far := self._far(b"/".join(names))) is not None:
+            return far
         here = self._step(names[0])
         for name in names[1:]:
             with here:
                 here = here._step(name)
         return here
+
+    def _far(self, path: bytes) -> Folder | None:
+        """The folder at ``path``, in one step; None where that can't be done here."""
+        if self._fd is None or len(path) >= _FAR:
+            return None
+        fd = system.open_beneath(self._fd, path, os.O_RDONLY | _DIRECTORY | _FLAGS)
+        return None if fd is None else Folder(b"", fd)
 
     def _step(self, name: bytes) -> Folder:
         if self._fd is None:

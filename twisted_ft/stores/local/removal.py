@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.partial import remove_partial
 from twisted_ft.stores.names import PARTIAL
-from twisted_ft.stores.refusals import os_errors_named
+from twisted_ft.stores.refusals import failure_of
 
 
 @dataclass
@@ -46,8 +46,10 @@ class Removal:
         here = self._parent.below([])
         try:
             while self._levels[0].left:
-                with os_errors_named(self._next_path()):
+                try:
                     there = self._down(here) if self._levels[-1].left else self._up(here)
+                except OSError as error:
+                    raise failure_of(error, self._next_path()) from error
                 if there is not None:
                     here.close()
                     here = there
