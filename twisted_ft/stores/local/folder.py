@@ -19,6 +19,7 @@ from operator import attrgetter
 
 from twisted_ft.errors import Forbidden, StorageFailed
 from twisted_ft.stores import system
+from twisted_ft.stores.local.holes import WORTHWHILE, append
 from twisted_ft.terminal import escaped
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
@@ -28,7 +29,7 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
 _READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: what Windows has as links between folders beside symbolic ones."""
 _FEW = 4
@@ -296,7 +297,9 @@ class Folder:
         """
         fd = self._create(name, mode)
         try:
-            if content and os.write(fd, content) != len(content):
+            if len(content) >= WORTHWHILE:
+                append(fd, (content,), 0)
+            elif content and os.write(fd, content) != len(content):
                 raise OSError(errno.ENOSPC, "written in part")  # of a file, only where it is full
             if exact:
                 system.set_mode(fd, mode)

@@ -2,7 +2,7 @@
 
 Beside the file that is to be ``NAME`` stand, until it is published,
 
-* ``.ft-DIGEST.part``: what has arrived, from the first byte on, without holes;
+* ``.ft-DIGEST.part``: what has arrived, from the first byte on: its size says how much that is;
 * ``.ft-DIGEST.from``: which state of which file that is, and whose (``record.py``).
 
 DIGEST is that of NAME, so that a name of any length has room for it.  Who holds the lock on
@@ -25,6 +25,7 @@ from twisted_ft.errors import Busy, FileTransferError, StorageFailed
 from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.local.holes import append
 from twisted_ft.stores.local.record import Record, partial_names
 from twisted_ft.stores.local.replacing import replaceable
 from twisted_ft.stores.local.room import Grant, Room, no_room
@@ -74,7 +75,7 @@ class PartialFile:
         self._grant: Grant | None = None
         self._fd = self._open_locked()
         try:
-            self.offset = self._kept_size()
+            self.offset = self._end = self._kept_size()
             self._grant = self._granted(room)
             self._write_record()
         except BaseException:
@@ -142,10 +143,12 @@ class PartialFile:
 
     def write(self, pieces: Sequence[Buffer]) -> None:
         """See ISink."""
+        size = sum(map(len, pieces))
         with os_errors_named(self._file.path):
-            system.write_all(self._fd, pieces)
+            append(self._fd, pieces, self._end)
+        self._end += size
         if self._grant is not None:
-            self._grant.use(sum(map(len, pieces)))
+            self._grant.use(size)
 
     def publish(self) -> None:
         """See ISink: sync, rename, sync the folder (fsync(2), rename(2)), in that order."""
