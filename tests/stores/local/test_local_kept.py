@@ -44,7 +44,7 @@ sure = pytest.mark.usefixtures("_sure")
 
 def begun(store: LocalStore, path: bytes, size: int = 4, written: int = 2) -> ISink:
     sink = store.sink(Attributes(path, size, 0, 0o644, b"1"), True)
-    sink.write([bytes(written)])
+    sink.write([b"x" * written])
     return sink
 
 
@@ -279,9 +279,9 @@ def test_the_oldest_make_room(disk: Path) -> None:
     """No more of them than must."""
     store = LocalStore(disk, min_free=MB)
     _kept_one_after_another(store, [b"b", b"folder/c", b"a"], 4 * MB)
-    sink = store.sink(described(b"new", bytes(9 * MB)), True)
+    sink = store.sink(described(b"new", b"x" * (9 * MB)), True)
     assert [path for path, _ in told(store)] == [b"a", b"new"]
-    sink.write([bytes(9 * MB)])
+    sink.write([b"x" * (9 * MB)])
     sink.publish()
 
 
@@ -291,11 +291,11 @@ def test_what_could_not_be_enough_stays(disk: Path) -> None:
     _kept_one_after_another(store, [b"b", b"folder/c", b"a"], 4 * MB)
     before = told(store)
     with pytest.raises(NoSpace):
-        store.sink(described(b"new", bytes(100 * MB)), True)
+        store.sink(described(b"new", b"x" * (100 * MB)), True)
     assert told(store) == before
     sink = begun(store, b"b", 4 * MB, 0)
     with pytest.raises(NoSpace):
-        store.sink(described(b"other", bytes(13 * MB)), True)
+        store.sink(described(b"other", b"x" * (13 * MB)), True)
     assert told(store) == before
     sink.discard()
 
@@ -308,7 +308,7 @@ def test_who_asks_for_too_much_again_and_again_is_told_at_once(
     store = LocalStore(disk)
     for _ in range(5):
         with pytest.raises(NoSpace):
-            store.sink(described(b"new", bytes(100 * MB)), True)
+            store.sink(described(b"new", b"x" * (100 * MB)), True)
     assert looks() == 1
 
 

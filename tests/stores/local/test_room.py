@@ -49,7 +49,7 @@ def test_what_cant_fit_is_refused(disk: Path) -> None:
     sink = store.sink(sized(b"b", 1000), True)
     with pytest.raises(NoSpace):
         store.sink(sized(b"a", 100 * MB), True)
-    sink.write([bytes(1000)])
+    sink.write([b"x" * 1000])
     sink.publish()
     assert os.listdir(disk) == ["b"]
 
@@ -76,7 +76,7 @@ def test_open_sinks_have_their_room(disk: Path) -> None:
     first = store.sink(sized(b"first", 10 * MB), True)
     with pytest.raises(NoSpace):
         store.sink(sized(b"second", 10 * MB), True)
-    first.write([bytes(4 * MB), memoryview(bytes(4 * MB))])
+    first.write([b"x" * (4 * MB), memoryview(b"x" * (4 * MB))])
     second = store.sink(sized(b"second", 5 * MB), True)
     with pytest.raises(NoSpace):
         store.sink(sized(b"third", 2 * MB), True)
@@ -88,7 +88,7 @@ def test_open_sinks_have_their_room(disk: Path) -> None:
     fourth.discard()
     first = store.sink(sized(b"first", 10 * MB), True)
     assert first.offset == 8 * MB
-    first.write([bytes(2 * MB)])
+    first.write([b"x" * (2 * MB)])
     first.publish()
 
 
@@ -105,7 +105,7 @@ def test_of_many_at_once_only_those_get_in_that_fit(disk: Path) -> None:
         sinks = list(filter(None, threads.map(begin, range(40))))
     assert len(sinks) == 5
     for sink in sinks:
-        sink.write([bytes(3 * MB)])
+        sink.write([b"x" * (3 * MB)])
         sink.publish()
 
 
@@ -133,8 +133,8 @@ def test_a_file_system_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 def test_small_files_that_cant_fit_fail(disk: Path) -> None:
     """Before a byte of them is written; others aren't hindered."""
     store = LocalStore(disk, min_free=free(disk) - 3 * MB)
-    items: list[Item] = [whole(b"%d" % number, bytes(MB)) for number in range(5)]
-    items.insert(1, whole(b"large", bytes(4 * MB)))
+    items: list[Item] = [whole(b"%d" % number, b"x" * MB) for number in range(5)]
+    items.insert(1, whole(b"large", b"x" * (4 * MB)))
     items.append(whole(b"empty", b""))
     outcomes = unpacked(store.unpacker(True, True), (b"", items))
     assert outcomes == ["done", "no-space", "done", "done", "no-space", "no-space", "done"]
@@ -146,10 +146,10 @@ def test_small_files_that_cant_fit_fail(disk: Path) -> None:
 
 def test_small_files_leave_open_sinks_their_room(disk: Path) -> None:
     store = LocalStore(disk)
-    sink = store.sink(described(b"big", bytes(14 * MB)), True)
-    items: list[Item] = [whole(b"%d" % number, bytes(MB)) for number in range(4)]
+    sink = store.sink(described(b"big", b"x" * (14 * MB)), True)
+    items: list[Item] = [whole(b"%d" % number, b"x" * MB) for number in range(4)]
     outcomes = unpacked(store.unpacker(True, True), (b"", items))
     assert outcomes.count("done") in (1, 2)
     assert set(outcomes) == {"done", "no-space"}
-    sink.write([bytes(14 * MB)])
+    sink.write([b"x" * (14 * MB)])
     sink.publish()
