@@ -16,15 +16,17 @@ from twisted_ft.errors import (
     BadName,
     ConnectionFailed,
     FileTransferError,
+    Forbidden,
     IsADirectory,
     NotFound,
     ReadOnly,
 )
+from twisted_ft.server import Session
 from twisted_ft.testing import MemoryNetwork, Stuck
 from twisted_ft.transfer.bodies.outflow import PIECE
 from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
-from twisted_ft.wire.messages import Entries, Entry
+from twisted_ft.wire.messages import Entries, Entry, List
 
 CONTENT = content_of(2 * PIECE + 5)
 TOO_LONG = b"/".join([b"n" * 250] * 17)
@@ -183,3 +185,35 @@ def test_who_waits_for_room_when_the_connection_is_lost() -> None:
     for call in (waiting, client.list()):
         with pytest.raises(ConnectionFailed):
             network.run(call)
+
+
+def test_what_is_at_a_path() -> None:
+    network, client = serve(MemoryStore({b"a": CONTENT, b"d/b": b"b", b"d/e/f": b"", b"z": b""}))
+    listed = {
+        entry.path: entry for entry in network.run(client.list()) + network.run(client.list("d"))
+    }
+    for path in ("a", "d", "d/", "d/b", b"d/e", "z"):
+        found = network.run(client.stat(path))
+        assert found == listed[found.path]
+    assert network.run(client.stat("")).kind == "directory"
+    for missing in ("x", "d/x", "x/y"):
+        with pytest.raises(NotFound):
+            network.run(client.stat(missing))
+    with pytest.raises(FileTransferError):
+        network.run(client.stat("a/b"))
+    with pytest.raises(BadName):
+        network.run(client.stat(TOO_LONG))
+    assert not client.closed
+
+
+def test_what_is_at_a_path_in_a_folder_that_may_not_be_listed() -> None:
+    """The kind of it is known; a folder above it isn't needed for a file."""
+
+    def authorize(session: Session, asked: object) -> None:
+        if isinstance(asked, List) and asked.path == b"d":
+            raise Forbidden("d: not yours")
+
+    store = MemoryStore({b"d/b": b"b", b"d/e/f": b""})
+    network, client = serve(store, authorize=authorize)
+    assert network.run(client.stat("d/e")) == Entry(b"d/e", "directory", 0, 0, 0)
+    assert network.run(client.stat("d/b")).size == 1

@@ -158,6 +158,20 @@ class Client:
 
         return self._connection.call(entries)
 
+    def stat(self, path: RemotePath) -> Deferred[Entry]:
+        """What is at ``path``: a file, a folder, a link, or something else.
+
+        Of the root, and of a folder in one that may not be listed, only the kind is known.  A
+        folder's size and time are found in a listing of the folder that it is in.
+
+        :raises NotFound: through the Deferred: there is nothing
+        """
+
+        async def entry(tracker: TransferTracker) -> Entry:
+            return await self._connection.stat(_folder(path), tracker)
+
+        return self._connection.call(entry)
+
     def walk(self, path: RemotePath = "", deep: bool = True, partial: bool = False) -> Walk:
         """What is in a folder and in all folders below it, as it comes: ``async for``.
 

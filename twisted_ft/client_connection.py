@@ -12,7 +12,16 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import Busy, Corrupt, Differs, FileTransferError, Unchanged, Unsupported
+from twisted_ft.errors import (
+    Busy,
+    Corrupt,
+    Differs,
+    FileTransferError,
+    Forbidden,
+    NotFound,
+    Unchanged,
+    Unsupported,
+)
 from twisted_ft.stores.interfaces import IStore
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -202,6 +211,35 @@ class ClientConnection:
             while (entry := await asking.next_entry()) is not None:
                 entries.append(entry)
             return entries
+
+    async def stat(self, path: bytes, tracker: TransferTracker) -> Entry:
+        """What is at ``path``; see ``Client.stat``."""
+        first = await self._first(path, lambda _entry: True, tracker)
+        if first is not None and first.path == path:
+            return first
+        entry = None
+        if path:
+            try:
+                above = path.rpartition(b"/")[0]
+                entry = await self._first(above, lambda each: each.path == path, tracker)
+            except (Forbidden, NotFound):  # who may list the folder may not see the one above
+                pass
+        return entry or Entry(path, "directory", 0, 0, 0)
+
+    async def _first(
+        self, folder: bytes, wanted: Callable[[Entry], bool], tracker: TransferTracker
+    ) -> Entry | None:
+        """The first that is wanted of what is in a folder; no more of it is asked for then."""
+        tracker.check()
+        walk = self.walk(folder, deep=False)
+        try:
+            async for entry in walk:
+                tracker.check()
+                if wanted(entry):
+                    return entry
+        finally:
+            await walk.close()
+        return None
 
     def walk(self, path: bytes, deep: bool = True, partial: bool = False) -> Walk:
         """The entries of a folder, or ``deep``: of all folders below it, too."""

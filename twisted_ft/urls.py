@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 DEFAULT_PORT = 22222
@@ -20,6 +21,9 @@ class Location:
     host: str
     port: int
     path: bytes
+    pattern: str | None = field(default=None, compare=False)
+    """the path once more, where it can be read as a shell's pattern; what was written as ``%NN``
+    stands for itself in it"""
 
     @property
     def tls(self) -> bool:
@@ -76,4 +80,15 @@ def parse_url(url: str) -> Location:
     if parts.username is not None:
         raise ValueError(f"{url!r}: this version can't log in; leave out the part before the @")
     decoded = unquote_to_bytes(os.fsencode(path))
-    return Location(scheme.lower(), parts.hostname, port or DEFAULT_PORT, decoded)
+    host, port = parts.hostname, port or DEFAULT_PORT
+    return Location(scheme.lower(), host, port, decoded, _pattern(path))
+
+
+def _pattern(path: str) -> str | None:
+    if not glob.has_magic(path):
+        return None
+    return re.sub(
+        r"(?:%[0-9A-Fa-f]{2})+",
+        lambda bytes_: glob.escape(os.fsdecode(unquote_to_bytes(bytes_[0]))),
+        path,
+    )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.kit.listers import Listing
-from twisted_ft.cli.listings import show
+from twisted_ft.cli import listings
+from twisted_ft.cli.listings import Look, human_size, show
 from twisted_ft.errors import Unsupported
 from twisted_ft.urls import parse_url
 from twisted_ft.wire.messages import End, Entries, Entry, List, Refuse
@@ -23,7 +24,7 @@ def test_a_folder_of_which_something_is_left_out(capsys: Captured, named: bytes)
     """What is listed is printed, and then the folder is named."""
     ls: Any = Listing()
     unreadable = Entry(named, "unreadable", 0, 0, 0)
-    status = ls.status(show(ls, PLACE, False, True), Entries(1, (A, unreadable)), End(1, 2))
+    status = ls.status(show(ls, PLACE, Look(deep=True)), Entries(1, (A, unreadable)), End(1, 2))
     captured = capsys.readouterr()
     assert status == 1
     assert captured.out == "a\n"
@@ -34,7 +35,9 @@ def test_a_folder_of_which_something_is_left_out(capsys: Captured, named: bytes)
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_listing_that_ends_in_an_error(capsys: Captured, deep: bool) -> None:
     ls: Any = Listing()
-    status = ls.status(show(ls, PLACE, False, deep), Entries(1, (A,)), Refuse(1, "io", "d: broken"))
+    status = ls.status(
+        show(ls, PLACE, Look(deep=deep)), Entries(1, (A,)), Refuse(1, "io", "d: broken")
+    )
     captured = capsys.readouterr()
     assert (status, captured.out, captured.err) == (1, "a\n", "ft: d: broken\n")
 
@@ -46,7 +49,7 @@ KEPT = Entry(b"d/large", "partial", 5000, 5, 0o644)
 def test_what_is_kept_of_transfers(capsys: Captured, deep: bool) -> None:
     ls: Any = Listing("partial")
     said = Entries(1, (KEPT,)), End(1, 1)
-    assert ls.status(show(ls, PLACE, True, deep, True), *said) == 0
+    assert ls.status(show(ls, PLACE, Look(long=True, deep=deep, partial=True)), *said) == 0
     assert List(1, b"d", deep, True) in ls.peer.messages
     line = capsys.readouterr().out
     assert line.startswith("-rw-r--r--")
@@ -56,15 +59,93 @@ def test_what_is_kept_of_transfers(capsys: Captured, deep: bool) -> None:
 
 def test_what_is_kept_as_json(capsys: Captured) -> None:
     ls: Any = Listing("partial", json=True)
-    assert ls.status(show(ls, PLACE, False, False, True), Entries(1, (KEPT,)), End(1, 1)) == 0
+    assert ls.status(show(ls, PLACE, Look(partial=True)), Entries(1, (KEPT,)), End(1, 1)) == 0
     line = json.loads(capsys.readouterr().out)
     assert line == {"path": "d/large", "kind": "partial", "size": 5000, "mtime": 5}
 
 
 def test_a_server_that_does_not_list_it(capsys: Captured) -> None:
     ls: Any = Listing()
-    assert ls.status(show(ls, PLACE, False, False, True)) == 1
+    assert ls.status(show(ls, PLACE, Look(partial=True))) == 1
     assert "older version" in capsys.readouterr().err
     with pytest.raises(Unsupported):
         ls.network.run(ls.network.run(ls.client(None)).list("d", partial=True))
     assert not [each for each in ls.peer.messages if isinstance(each, List)]
+
+
+SOME = (
+    Entry(b"d/a", "file", 5, 3 * 10**9, 0o644),
+    Entry(b"d/b", "directory", 4096, 1 * 10**9, 0o755),
+    Entry(b"d/c", "file", 5, 2 * 10**9, 0o644),
+    Entry(b"d/e", "file", 700, 2 * 10**9, 0o644),
+    Entry(b"d/b/x", "file", 1, 5 * 10**9, 0o644),
+    Entry(b"d/b/y", "file", 2, 5 * 10**9, 0o644),
+)
+
+
+@pytest.mark.parametrize(
+    ("order", "reverse", "listed"),
+    [
+        ("name", True, "e c b/ a"),
+        ("size", False, "b/ e a c"),
+        ("size", True, "c a e b/"),
+        ("time", False, "a c e b/"),
+        ("time", True, "b/ e c a"),
+    ],
+)
+def test_sorted(capsys: Captured, order: str, reverse: bool, listed: str) -> None:
+    """As ls does it: names decide where sizes or times are the same."""
+    ls: Any = Listing()
+    look = Look(order=order, reverse=reverse)
+    assert ls.status(show(ls, PLACE, look), Entries(1, SOME[:4]), End(1, 4)) == 0
+    assert capsys.readouterr().out.split() == listed.split()
+
+
+def test_sorted_folder_by_folder(capsys: Captured) -> None:
+    ls: Any = Listing()
+    look = Look(deep=True, order="size")
+    unreadable = Entry(b"d/b", "unreadable", 0, 0, 0)
+    said = Entries(1, (*SOME, unreadable)), End(1, 7)
+    assert ls.status(show(ls, PLACE, look), *said) == 1
+    captured = capsys.readouterr()
+    assert captured.out.split() == ["b/", "e", "a", "c", "b/y", "b/x"]
+    assert "d/b" in captured.err
+
+
+def test_sorted_before_a_failure(capsys: Captured) -> None:
+    ls: Any = Listing()
+    said = Entries(1, SOME[:4]), Refuse(1, "io", "d: broken")
+    assert ls.status(show(ls, PLACE, Look(order="time")), *said) == 1
+    captured = capsys.readouterr()
+    assert captured.out.split() == ["a", "c", "e", "b/"]
+    assert captured.err == "ft: d: broken\n"
+
+
+def test_more_than_can_be_sorted(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "MOST_SORTED", 3)
+    ls: Any = Listing()
+    assert ls.status(show(ls, PLACE, Look(reverse=True)), Entries(1, SOME[:4]), End(1, 4)) == 1
+    assert "leave out -S, -t and -r" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "human"),
+    [
+        (0, "0"),
+        (1023, "1023"),
+        (1024, "1.0K"),
+        (1025, "1.1K"),
+        (10137, "9.9K"),
+        (10138, "10K"),
+        (10240, "10K"),
+        (10241, "11K"),
+        (1023 * 1024, "1023K"),
+        (1023 * 1024 + 1, "1.0M"),
+        (1 << 30, "1.0G"),
+        ((1 << 63) - 1, "8.0E"),
+        ((1 << 70), "1024E"),
+    ],
+)
+def test_sizes_for_people(size: int, human: str) -> None:
+    """As GNU ls rounds them: up."""
+    assert human_size(size) == human

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 
-from twisted_ft import Client, connect
+from twisted_ft import Client, FileTransferFactory, connect
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.cli.report import Report
 from twisted_ft.testing import MemoryNetwork
@@ -41,3 +41,24 @@ class Listing:
         self.network.settle()
         self.peer.say(*said)
         return self.network.run(status)
+
+
+class Commanded:
+    """A command in memory, with one connection to a server of ``store``."""
+
+    def __init__(self, store: Any, **options: Any) -> None:
+        self.network = MemoryNetwork()
+        self.runtime = self.network.runtime
+        factory = FileTransferFactory(store, runtime=self.runtime, writable=True)
+        self._client = self.network.client(factory)
+        self.options = CommandOptions(**options)
+        self.report = Report(self.options, self.network.clock)
+
+    def client(self, _place: object) -> Deferred[Client]:
+        """See Command."""
+        return succeed(self._client)
+
+    def run(self, work: Any) -> Any:
+        """The outcome of ``work``."""
+        outcome: Deferred[Any] = ensureDeferred(work)
+        return self.network.run(outcome)

@@ -279,6 +279,15 @@ def test_removal_as_json(served: Place, tmp_path: Path) -> None:
     assert tree(served.folder / "tree") == tree(tmp_path / "tree")
 
 
+def test_a_file_in_a_dry_run(place: Place, tmp_path: Path) -> None:
+    """It is named, and nothing of it is sent."""
+    (tmp_path / "file").write_bytes(b"content")
+    said = ft("put", "-r", "--dry-run", tmp_path / "file", place.url()).ok().out
+    assert said == f"would send: {tmp_path}/file\n"
+    assert not list(place.folder.iterdir())
+    assert ft("put", "-rn", "--json", tmp_path / "file", place.url()).line["status"] == "would send"
+
+
 @pytest.mark.parametrize("direction", ["get", "put"])
 def test_interrupted_and_carried_on(place: Place, tmp_path: Path, direction: str) -> None:
     """Ctrl-C: exit status 130, one sentence, nothing partial; the same command goes on."""

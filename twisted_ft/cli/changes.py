@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
+from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
@@ -39,14 +40,26 @@ async def rename(command: Command, place: Location, new: bytes) -> int:
 
 
 async def remove_all(command: Command, places: Sequence[Location], deep: bool) -> int:
-    """Remove each place; the exit status."""
+    """Remove each place, and all that matches each pattern; the exit status."""
     failures = 0
-    for place in places:
+
+    def fail(pattern: str, error: FileTransferError) -> None:
+        nonlocal failures
+        failures += 1
+        command.report.unchanged(pattern, error)
+
+    matched = removed = 0
+    for place, entry in await found(command, places, fail):
 
         def change(client: Client, path: bytes = place.path) -> Deferred[int]:
             return client.remove(path, deep)
 
-        failures += not await _change(command, place, change, _removed)
+        done = await _change(command, place, change, _removed)
+        failures += not done
+        matched += entry is not None
+        removed += entry is not None and done
+    if matched > 1:
+        command.report.note(f"{removed:,} of {matched:,} that match removed")
     return 1 if failures else 0
 
 

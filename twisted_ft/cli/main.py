@@ -219,23 +219,37 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     return run(_options(given), lambda command: put_all(command, paths, url))
 
 
-@cli.command(name="ls")
+@cli.command(name="ls", context_settings={"help_option_names": ["--help"]})
 @click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
+@click.option("-h", "human", is_flag=True, help="With -l: sizes as in 1.5K, 23M, 2.0G.")
 @click.option("-R", "--recursive", "deep", is_flag=True, help="List the folders below, too.")
+@click.option("-S", "order", flag_value="size", help="Sort by size, the largest first.")
+@click.option("-t", "order", flag_value="time", help="Sort by time, the newest first.")
+@click.option("-r", "--reverse", is_flag=True, help="The other way round.")
 @click.option(
     "--partial",
     is_flag=True,
     help="List what the server keeps of transfers that were cut off; ft rm removes it.",
 )
-@click.argument("url", type=Url())
+@click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(*_REPORTING, _TLS_CA)
-def list_folder(url: Location, long: bool, deep: bool, partial: bool, **given: Any) -> int:
-    """List a folder; or a file."""
-    with loading([url]):
-        from twisted_ft.cli.listings import show
+def list_folders(
+    urls: tuple[Location, ...],
+    long: bool,
+    human: bool,
+    deep: bool,
+    order: str | None,
+    reverse: bool,
+    partial: bool,
+    **given: Any,
+) -> int:
+    """List folders, or files; a URL may be a pattern, as in 'ft://HOST/docs/*.md'."""
+    with loading(urls):
+        from twisted_ft.cli.listings import Look, show_all
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda command: show(command, url, long, deep, partial))
+    look = Look(long, human, deep, partial, order or "name", reverse)
+    return run(_options(given), lambda command: show_all(command, urls, look))
 
 
 @cli.command(name="mkdir")

@@ -116,6 +116,18 @@ class Report:
         elif not self.options.quiet:
             print(f"{escaped(target)}: {said}", flush=True)
 
+    def would_send(self, target: str) -> None:
+        """A file that stands by itself would be sent, in a dry run."""
+        if self.options.json:
+            self.line(path=target, status="would send")
+        else:
+            self.note(f"would send: {escaped(target)}")
+
+    def note(self, sentence: str) -> None:
+        """A result that is a sum of others; JSON has these."""
+        if not self.options.json and not self.options.quiet:
+            print(sentence, flush=True)
+
     def unchanged(self, target: str, error: FileTransferError) -> None:
         """A change isn't made."""
         if self.options.json:

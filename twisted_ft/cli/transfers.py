@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
+from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
@@ -18,14 +19,21 @@ Transfer = Callable[[Client, Progress], Deferred[Delivery]]
 
 
 async def get_all(command: Command, places: Sequence[Location], dest: str) -> int:
-    """Download each place into, or as, ``dest``; the exit status."""
+    """Download each place, or all that matches it, into, or as, ``dest``; the exit status."""
+    failures = 0
+
+    def fail(pattern: str, error: FileTransferError) -> None:
+        nonlocal failures
+        failures += 1
+        command.report.failed(pattern, error)
+
     into_folder = dest.endswith("/") or await command.runtime.in_thread(os.path.isdir, dest)
-    if len(places) > 1 and not into_folder:
+    every = await found(command, places, fail)
+    if len(every) > 1 and not into_folder:
         error = NotADirectory("to download several files, DEST must be a folder; end it with /")
         command.report.failed(dest, error)
         return 1
-    failures = 0
-    for place in places:
+    for place, _ in every:
         name = os.fsdecode(place.name)
 
         def transfer(

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
-from twisted_ft.cli.transfers import put_all
+from twisted_ft.cli.transfers import get_all, put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
@@ -36,11 +37,23 @@ async def get_trees(
 
     What is in ``ft://host/name/`` goes into ``dest``, and ``ft://host/name`` becomes
     ``dest/name``, whether ``dest`` is there or not: so the same command goes on with the same
-    files when it is run again.
+    files when it is run again.  A file that matches a pattern becomes a file in ``dest``.
     """
     status = 0
-    for place in places:
-        target = dest
+
+    def fail(pattern: str, error: FileTransferError) -> None:
+        nonlocal status
+        status = 1
+        command.report.failed(pattern, error)
+
+    for each in await found(command, places, fail):
+        place, target = each.place, dest
+        if each.is_file and options.dry_run:
+            command.report.would_send(os.path.join(dest, os.fsdecode(place.name)))
+            continue
+        if each.is_file:
+            status |= await get_all(command, [place], os.path.join(dest, ""))
+            continue
         if not place.names_folder:
             target = os.path.join(dest, os.fsdecode(place.name))
 
@@ -62,6 +75,9 @@ async def put_trees(
     status = 0
     for path in paths:
         if not await command.runtime.in_thread(os.path.isdir, path):
+            if options.dry_run:
+                command.report.would_send(path)
+                continue
             status |= await put_all(command, [path], url)
             continue
         remote = url.path.rstrip(b"/")
