@@ -144,6 +144,8 @@ class Untrusted(ConnectionFailed):
     """The other side's TLS certificate couldn't be verified, or TLS itself failed."""
 
     code = "untrusted"
+    unknown_issuer = False
+    """whether it would be trusted, if who has signed it were"""
 
 
 class TimedOut(ConnectionFailed):

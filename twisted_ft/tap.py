@@ -25,6 +25,8 @@ from twisted_ft.transfer.runtime import Runtime, installed_reactor
 if TYPE_CHECKING:  # loaded where a file is offered to the lab's client
     from twisted_ft.lab import LabServerFactory
 
+_PIDFILE = "twistd.pid"
+"""Twisted's default."""
 DEFAULT_LISTEN = "tcp:22222:interface=127.0.0.1"
 
 
@@ -94,6 +96,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Find what is wrong before anything starts."""
+        self._leave_no_pidfile()
         self["listen"] = self["listen"] or [DEFAULT_LISTEN]
         for description in self["listen"]:
             _check_endpoint(description)
@@ -109,6 +112,15 @@ class Options(usage.Options):
             raise usage.UsageError(f"--root {escaped(self['root'])}: there is no such folder")
         elif not os.access(self["root"], os.R_OK | os.X_OK):
             raise usage.UsageError(f"--root {escaped(self['root'])}: permission denied")
+
+    def _leave_no_pidfile(self) -> None:
+        """In the foreground, Twisted's default is left out: it would stand in the current folder.
+
+        Twisted reads the parent's options after these.
+        """
+        twistd = getattr(self, "parent", None)
+        if twistd is not None and twistd.get("nodaemon") and twistd.get("pidfile") == _PIDFILE:
+            twistd["pidfile"] = ""
 
     def _check_lab(self) -> None:
         if self["writable"] or self["no-overwrite"] or self["no-sync"]:

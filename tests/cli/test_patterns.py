@@ -125,7 +125,7 @@ def test_removing(store: MemoryStore, capsys: Captured) -> None:
         *(f"{path}: removed" for path in gone),
         "5 of 6 that match removed",
     ]
-    assert "docs/sub: this is a folder" in captured.err
+    assert captured.err == "ft: docs/sub: this is a folder; remove it with -r\n"
     command.run(remove_all(command, places[:1], True))
     assert [entry.path for entry in store.entries(b"docs")] == [b"docs/.e.md", b"docs/.hidden"]
 

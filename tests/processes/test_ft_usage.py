@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -61,14 +62,31 @@ def test_no_arguments_show_the_help() -> None:
     assert shown.status in (0, 2)
 
 
-@pytest.mark.parametrize("command", ["get", "put", "ls", "mkdir", "mv", "rm"])
+@pytest.mark.parametrize("command", ["get", "put", "ls", "mkdir", "mv", "rm", "lab", "completion"])
 def test_help(command: str) -> None:
+    """In both ways the same, with examples."""
     shown = ft(command, "--help").ok()
     assert shown.out.startswith(f"Usage: ft {command} ")
+    assert re.search(rf"\n  Examples:\n    .*ft {command} ", shown.out)
+    assert ft("help", command).ok() == shown
+
+
+def test_help_of_all() -> None:
+    assert ft("help").ok() == ft("--help").ok() == ft("-h").ok()
+    wrong = ft("help", "fetch")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert "no command 'fetch'" in wrong.err
 
 
 def test_version() -> None:
     assert VERSION in ft("--version").ok().out
+    assert ft("-V") == ft("--version")
+
+
+def test_a_url_to_put() -> None:
+    wrong = ft("put", "ft://host/a", "ft://host/b")
+    assert wrong.status == 2
+    assert "get it first, then put it" in wrong.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

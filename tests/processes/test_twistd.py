@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.programs import (
+    ANY_PORT,
     TWISTD,
     Outcome,
     Server,
@@ -133,6 +134,24 @@ def test_in_the_background(tmp_path: Path) -> None:
     os.kill(int(pid_file.read_text()), signal.SIGTERM)
     wait_until(lambda: "Server Shut Down." in log.read_text() and not pid_file.exists())
     assert "Traceback" not in log.read_text()
+
+
+def test_in_the_foreground_it_leaves_no_pidfile(tmp_path: Path) -> None:
+    """Unless one is asked for."""
+    for given, left in (([], set()), (["--pidfile=here.pid"], {"here.pid"})):
+        process = subprocess.Popen(
+            [*TWISTD, "-n", *given, "filetransfer", f"--listen={ANY_PORT}"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert any("starting on" in line for line in process.stdout)
+        assert {path.name for path in tmp_path.iterdir()} == left
+        process.terminate()
+        process.communicate()
 
 
 def test_a_port_that_is_taken_in_the_background(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import FileTransferError, IsADirectory
 from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 
@@ -54,7 +54,7 @@ async def remove_all(command: Command, places: Sequence[Location], deep: bool) -
         def change(client: Client, path: bytes = place.path) -> Deferred[int]:
             return client.remove(path, deep)
 
-        done = await _change(command, place, change, _removed)
+        done = await _change(command, place, change, _removed, removing=True)
         failures += not done
         matched += entry is not None
         removed += entry is not None and done
@@ -76,6 +76,7 @@ async def _change(
     place: Location,
     change: Callable[[Client], Deferred[int]],
     said: Callable[[int], str],
+    removing: bool = False,
 ) -> bool:
     """One change; whether it was made.
 
@@ -86,7 +87,9 @@ async def _change(
         client = await command.client(place)
         count = await change(client)
     except FileTransferError as error:
-        command.report.unchanged(os.fsdecode(path), error)
+        is_folder = removing and isinstance(error, IsADirectory)
+        hint = "remove it with -r" if is_folder else ""
+        command.report.unchanged(os.fsdecode(path), error, hint)
         return False
     command.report.changed(os.fsdecode(path), count, said(count))
     return True

@@ -122,6 +122,11 @@ def _with(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def _examples(*lines: str) -> str:
+    """What stands below a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
 def _options(given: dict[str, Any]) -> CommandOptions:
     return CommandOptions(
         quiet=given.get("quiet", False),
@@ -148,7 +153,7 @@ def _tree_options(deep: bool, given: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="ft")
+@click.version_option(VERSION, "-V", "--version", prog_name="ft")
 def cli() -> None:
     """Get files from one machine to another: verified, and carried on after anything goes wrong.
 
@@ -156,7 +161,30 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(name="help")
+@click.argument("command", required=False)
+@click.pass_context
+def show_help(context: click.Context, command: str | None) -> int:
+    """Show what there is, or what a command does."""
+    above = context.parent
+    assert above is not None
+    if command is None:
+        click.echo(above.get_help())
+        return 0
+    found = cli.get_command(above, command)
+    if found is None:
+        raise click.UsageError(f"there is no command {command!r}", above)
+    click.echo(click.Context(found, above, info_name=command).get_help())
+    return 0
+
+
+@cli.command(
+    epilog=_examples(
+        "ft get ft://host/report.pdf",
+        "ft get 'ft://host/docs/*.md' downloads/",
+        "ft get -r fts://host/photos .",
+    )
+)
 @click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
 @_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
@@ -190,7 +218,13 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     return run(_options(given), lambda command: get_all(command, places, dest))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "ft put report.pdf ft://host/inbox/",
+        "ft put report.pdf ft://host/inbox/new-name.pdf",
+        "ft put -r --exclude '*.o' project ft://host/backup/",
+    )
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.argument("url", type=Url())
 @_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
@@ -202,6 +236,11 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 
     With -r, what is in NAME/ goes into the URL's folder, and NAME becomes NAME in it.
     """
+    for path in paths:
+        if is_url(path):
+            raise click.UsageError(
+                f"{path!r} is a URL, and what is to be put is here; get it first, then put it"
+            )
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
     wanted = _tree_options(deep, given)
@@ -219,7 +258,13 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     return run(_options(given), lambda command: put_all(command, paths, url))
 
 
-@cli.command(name="ls", context_settings={"help_option_names": ["--help"]})
+@cli.command(
+    name="ls",
+    context_settings={"help_option_names": ["--help"]},
+    epilog=_examples(
+        "ft ls ft://host", "ft ls -lh -t ft://host/photos", "ft ls 'ft://host/**/*.pdf'"
+    ),
+)
 @click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
 @click.option("-h", "human", is_flag=True, help="With -l: sizes as in 1.5K, 23M, 2.0G.")
 @click.option("-R", "--recursive", "deep", is_flag=True, help="List the folders below, too.")
@@ -252,7 +297,7 @@ def list_folders(
     return run(_options(given), lambda command: show_all(command, urls, look))
 
 
-@cli.command(name="mkdir")
+@cli.command(name="mkdir", epilog=_examples("ft mkdir ft://host/a ft://host/a/b"))
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(*_REPORTING, _TLS_CA)
 def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
@@ -265,7 +310,10 @@ def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
     return run(_options(given), lambda command: make_all(command, urls))
 
 
-@cli.command(name="mv")
+@cli.command(
+    name="mv",
+    epilog=_examples("ft mv ft://host/old.txt new.txt", "ft mv ft://host/old.txt archive/"),
+)
 @click.argument("url", type=Url())
 @click.argument("new")
 @_with(*_REPORTING, _TLS_CA)
@@ -284,7 +332,12 @@ def rename(url: Location, new: str, **given: Any) -> int:
     return run(_options(given), lambda command: rename_one(command, url, path))
 
 
-@cli.command(name="rm")
+@cli.command(
+    name="rm",
+    epilog=_examples(
+        "ft rm ft://host/old.txt", "ft rm 'ft://host/*.tmp'", "ft rm -r ft://host/old"
+    ),
+)
 @click.option("-r", "--recursive", "deep", is_flag=True, help="Remove folders, with all in them.")
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(*_REPORTING, _TLS_CA)
@@ -301,7 +354,7 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
     return run(_options(given), lambda command: remove_all(command, urls, deep))
 
 
-@cli.command()
+@cli.command(epilog=_examples("ft lab localhost:8069"))
 @click.argument("host", metavar="HOST[:PORT]")
 @click.argument("folder", default="rec", metavar="[DIR]")
 @click.option("--name", help="The file's name, where what arrives can be read in several ways.")
@@ -320,7 +373,7 @@ def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
     return run(_options(given), lambda command: get_from_lab(command, place, folder, name))
 
 
-@cli.command()
+@cli.command(epilog=_examples('eval "$(ft completion bash)"'))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
     """Print what makes a shell complete ft's commands.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import FileTransferError
+from twisted_ft.errors import FileTransferError, Untrusted
 from twisted_ft.terminal import escaped, printable
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 
@@ -128,15 +128,23 @@ class Report:
         if not self.options.json and not self.options.quiet:
             print(sentence, flush=True)
 
-    def unchanged(self, target: str, error: FileTransferError) -> None:
-        """A change isn't made."""
+    def unchanged(self, target: str, error: FileTransferError, hint: str = "") -> None:
+        """A change isn't made.
+
+        :param hint: see ``complain``
+        """
         if self.options.json:
             self.line(path=target, count=0, status="failed", code=error.code, error=error.text)
-        self.complain(error)
+        self.complain(error, hint)
 
-    def complain(self, error: FileTransferError) -> None:
-        """Say what has failed."""
-        self.say(printable(error.text))
+    def complain(self, error: FileTransferError, hint: str = "") -> None:
+        """Say what has failed.
+
+        :param hint: what to do about it, in this command's own words
+        """
+        if isinstance(error, Untrusted) and error.unknown_issuer:
+            hint = "give the certificate to trust with --tls-ca"
+        self.say(printable(f"{error.text}; {hint}" if hint else error.text))
 
     def waits(self, error: FileTransferError) -> None:
         """A file can't be begun yet, and is waited for; on a terminal this stands above a bar."""

@@ -254,7 +254,7 @@ class MemoryStore:
                 return 1
             is_file = self._is_file(names)
             if not is_file and not deep:
-                raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
+                raise IsADirectory(f"{escaped(path)}: this is a folder")
             self._check_quiet(path)
             self._keep_folder(names[:-1])
             self._let_go(path)

@@ -18,11 +18,8 @@ from twisted_ft.wire.conversation import Conversation, Side
 
 _log = Logger()
 _TLS_MODULES = ("OpenSSL", "service_identity")
+_UNKNOWN_ISSUER = "certificate verify failed"
 _TLS_REASONS = {
-    "certificate verify failed": (
-        "the server's certificate isn't signed by anyone trusted here; "
-        "give the certificate to trust with --tls-ca"
-    ),
     "wrong version number": "the server doesn't speak TLS on this port; use ft:// for it",
     "packet length too long": "the server doesn't speak TLS on this port; use ft:// for it",
     "record layer failure": "the server doesn't speak TLS on this port; use ft:// for it",
@@ -52,6 +49,10 @@ def _tls_failure(reason: Failure) -> Untrusted:
     if type(reason.value).__name__ == "VerificationError":
         return Untrusted("the server's certificate is for another name than the URL's host")
     text = str(reason.value)
+    if _UNKNOWN_ISSUER in text:
+        error = Untrusted("the server's certificate isn't signed by anyone trusted here")
+        error.unknown_issuer = True
+        return error
     for known, sentence in _TLS_REASONS.items():
         if known in text:
             return Untrusted(sentence)

@@ -182,7 +182,7 @@ class ChangeConformance(LackingConformance):
         self.add_file(store, b"folder/deeper/deepest/file", b"1")
         self.add_file(store, b"folders", b"1")
         store.make_folder(b"folder/empty")
-        with pytest.raises(IsADirectory, match="-r"):
+        with pytest.raises(IsADirectory):
             store.remove(b"folder", False)
         assert content_in(store, b"folder/inner") == b"inner content"
         assert store.remove(b"folder", True) == 7

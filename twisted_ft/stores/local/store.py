@@ -264,7 +264,7 @@ class LocalStore:
         *folders, name = _checked(changeable_components(path))
         with os_errors_named(path), self._folder(folders) as folder:
             if not deep and _is_folder(folder, name):
-                raise IsADirectory(f"{escaped(path)}: this is a folder; remove it with -r")
+                raise IsADirectory(f"{escaped(path)}: this is a folder")
             was_kept, count = let_go(folder, partial_names(name)[0], path), 1
             try:
                 if folder.has_folder(name):
