@@ -10,8 +10,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from twisted_ft import connect
+from twisted_ft import FileTransferFactory, MemoryStore, connect
 from twisted_ft.errors import TimedOut, Unreachable
+from twisted_ft.testing import MemoryNetwork
+from twisted_ft.version import AGENT
 
 ADDRESSES = ["127.0.0.1", "[::1]"]
 
@@ -52,3 +54,21 @@ def test_called_off(host: str) -> None:
     outcome = connect(f"ft://{host}", reactor=MemoryReactorClock())
     outcome.cancel()
     assert isinstance(failure_of(outcome), CancelledError)
+
+
+def test_each_step_is_told_of_as_it_is_waited_for() -> None:
+    reactor, steps = MemoryReactorClock(), list[str]()
+    outcome = connect("ft://127.0.0.1:1", reactor=reactor, trace=steps.append)
+    assert steps == ["connecting to 127.0.0.1, port 1"]
+    (connector,) = reactor.connectors
+    reactor.tcpClients[0][2].clientConnectionFailed(connector, Failure(network.TimeoutError()))
+    assert isinstance(failure_of(outcome), Unreachable)
+    assert len(steps) == 2
+    assert steps[1].startswith("no connection to 127.0.0.1, port 1: ")
+
+
+def test_the_greeting_is_told_of() -> None:
+    network, steps = MemoryNetwork(), list[str]()
+    endpoint = network.endpoint(FileTransferFactory(MemoryStore(), runtime=network.runtime))
+    network.run(connect(endpoint, runtime=network.runtime, trace=steps.append))
+    assert steps == ["waiting for the server's greeting", f"the server is {AGENT}"]

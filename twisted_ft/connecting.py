@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import error as network
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -25,6 +25,9 @@ from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
 
+if TYPE_CHECKING:  # loaded by who traces, and by nobody else
+    from twisted_ft.tracing import Trace
+
 _LOCAL_DELAY = 0.01
 """Seconds from one address of this machine to the next: they answer at once, if at all."""
 
@@ -39,6 +42,7 @@ def connect(
     limit_rate: float | None = None,
     durable: bool = True,
     when_busy: WhenBusy | None = None,
+    trace: Trace | None = None,
 ) -> Deferred[Client]:
     """Connect to a server, and greet it.
 
@@ -53,6 +57,7 @@ def connect(
     :param when_busy: called with the error where another transfer of a file is under way, and with
         how often it was called for this file before; gives the seconds to wait until the file is
         tried again, or None: then it fails, as it does without this
+    :param trace: called with a sentence for each step on the way, as it is waited for
     :raises FileTransferError: through the Deferred: Unreachable, Untrusted, TimedOut, ...
     :raises ValueError: ``where`` is a string and no URL
     """
@@ -61,6 +66,12 @@ def connect(
     if reactor is None and (runtime is None or isinstance(location, Location)):
         reactor = installed_reactor()
     runtime = runtime or Runtime.of(reactor)
+    over_tls = isinstance(location, Location) and location.tls
+    traced_reactor = reactor
+    if trace is not None:
+        from twisted_ft.tracing import TracedReactor, greeting_of
+
+        traced_reactor = TracedReactor(reactor, trace)
     connection = ClientConnection(
         runtime,
         timeout=timeout,
@@ -72,9 +83,14 @@ def connect(
     async def go() -> Client:
         endpoint = location
         if isinstance(endpoint, Location):
-            endpoint = await _endpoint(endpoint, reactor, runtime, tls_ca, timeout)
+            endpoint = await _endpoint(endpoint, traced_reactor, runtime, tls_ca, timeout)
         await connected(endpoint, connection.build_protocol, name)
+        if trace is not None:
+            trace("waiting for the server's greeting" + (", over TLS" if over_tls else ""))
         await connection.ready
+        if trace is not None:
+            for step in greeting_of(connection.protocol, over_tls):
+                trace(step)
         return Client(connection)
 
     def timed_out(_result: object, _seconds: float) -> Client:

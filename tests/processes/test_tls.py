@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,21 @@ def test_a_program_of_its_own(server: Server, trust: Path, tmp_path: Path) -> No
     assert "isn't signed by anyone trusted" in outcome(start_ft("get", url, tmp_path)).sentence
     plain = outcome(start_ft("get", "--timeout", "5", server.url("own"), tmp_path)).sentence
     assert "TLS" in plain or "FT/1" in plain
+
+
+def test_what_is_waited_for(server: Server, trust: Path) -> None:
+    url = server.url("", "localhost", "fts")
+    done = ft("ls", "-v", "--tls-ca", trust, url)
+    assert done.status == 0
+    steps = [line.removeprefix("ft: ") for line in done.err.splitlines()]
+    assert steps[0] == "looking up localhost"
+    assert re.fullmatch(r"localhost is .*127\.0\.0\.1.*", steps[1])
+    assert f"connecting to 127.0.0.1, port {server.port}" in steps
+    assert f"connected to 127.0.0.1, port {server.port}" in steps
+    waiting, tls, greeting = steps[-3:]
+    assert waiting == "waiting for the server's greeting, over TLS"
+    assert re.match(r"TLSv1\.3, TLS_", tls)
+    assert greeting.startswith("the server is twisted-ft/")
 
 
 def test_nobody_trusted(server: Server) -> None:

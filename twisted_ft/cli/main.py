@@ -56,6 +56,9 @@ class Rate(click.ParamType[float]):
 
 _REPORTING = (
     click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option(
+        "--verbose", "-v", is_flag=True, help="Say what is waited for until there is a connection."
+    ),
     click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
     click.option(
         "--timeout",
@@ -131,6 +134,7 @@ def _options(given: dict[str, Any]) -> CommandOptions:
     return CommandOptions(
         quiet=given.get("quiet", False),
         json=given.get("json", False),
+        verbose=given.get("verbose", False),
         progress=not given.get("no_progress", False),
         timeout=given["timeout"],
         tls_ca=given.get("tls_ca"),

@@ -14,6 +14,8 @@ class CommandOptions:
 
     quiet: bool = False
     json: bool = False
+    verbose: bool = False
+    """whether each step to a connection is told of"""
     progress: bool = True
     timeout: int = 30
     """seconds"""

@@ -48,6 +48,7 @@ class Command:
                 limit_rate=self.options.limit_rate,
                 durable=self.options.durable,
                 when_busy=self.when_busy,
+                trace=self.report.say if self.options.verbose else None,
             )
         return client
 

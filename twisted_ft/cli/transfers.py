@@ -82,13 +82,18 @@ async def get_from_lab(command: Command, place: Location, folder: str, name: str
     """Receive the file that a lab server offers into ``folder``; the exit status."""
     from twisted_ft.lab import receive_from_lab
 
+    reactor = command.reactor
+    if command.options.verbose:
+        from twisted_ft.tracing import TracedReactor
+
+        reactor = TracedReactor(reactor, command.report.say)
     tracked = command.report.begin(name or place.host, sized=False)
     try:
         delivery = await receive_from_lab(
             place,
             folder,
             name=name,
-            reactor=command.reactor,
+            reactor=reactor,
             runtime=command.runtime,
             progress=tracked.progress,
             timeout=command.options.timeout,
