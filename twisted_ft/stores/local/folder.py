@@ -12,10 +12,12 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from itertools import islice
 from operator import attrgetter
+from typing import TypeVar
 
 from twisted_ft.errors import Forbidden, StorageFailed
 from twisted_ft.stores import system
@@ -28,6 +30,9 @@ _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """For every open; without O_NONBLOCK, a FIFO would wait for its other end (fifo(7))."""
+_PASSING = getattr(os, "O_PATH", 0) or getattr(os, "O_SEARCH", 0)
+"""Opens a folder to pass through it, which takes no right to read it."""
+_ITSELF = b"."
 _READ = os.O_RDONLY | _NOFOLLOW | _FLAGS
 _NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _FLAGS
 _JUNCTION = 0xA0000003
@@ -39,6 +44,7 @@ _FAR = 4096
 RECORD_LIMIT = 4096
 """Bytes of a small file that are read, at most."""
 _CLOSED = -1
+F = TypeVar("F", int, "int | None")
 _STATE = attrgetter("st_mode", "st_size", "st_mtime_ns")
 _SETS_LINKS = os.supports_follow_symlinks
 """What can be done to a symbolic link, and not only to what it leads to."""
@@ -47,11 +53,18 @@ _LINKS_LINKS = os.link in _SETS_LINKS
 
 
 class Folder:
-    """One folder, open; close it, or use it with ``with``."""
+    """One folder, open; close it, or use it with ``with``.
 
-    def __init__(self, place: bytes, fd: int | None) -> None:
+    One that this user may not list is open to be passed through: what is in it can be opened by its
+    name, and made.  POSIX wants more of a folder that is synced or locked.
+
+    :param listable: whether ``fd`` is open to read
+    """
+
+    def __init__(self, place: bytes, fd: int | None, listable: bool = True) -> None:
         self._place = place
         self._fd = fd
+        self._listable = listable
 
     @classmethod
     def root(cls, place: str | bytes) -> Folder:
@@ -63,7 +76,7 @@ class Folder:
         name = os.path.realpath(os.fsencode(place))
         try:
             if HAS_DIR_FD:
-                return cls(name, os.open(name, os.O_RDONLY | _DIRECTORY | _FLAGS))
+                return cls(name, *_opened(partial(os.open, name), 0))
             os.scandir(name).close()
             return cls(name, None)
         except OSError as error:
@@ -92,7 +105,8 @@ class Folder:
     def below(self, names: Sequence[bytes]) -> Folder:
         """The folder that ``names`` lead to; ELOOP where one of them is a link."""
         if not names:
-            return Folder(self._place, None if self._fd is None else os.dup(self._fd))
+            fd = None if self._fd is None else os.dup(self._fd)
+            return Folder(self._place, fd, self._listable)
         if len(names) > _FEW and (far := self._far(b"/".join(names))) is not None:
             return far
         here = self._step(names[0])
@@ -105,16 +119,15 @@ class Folder:
         """The folder at ``path``, in one step; None where that can't be done here."""
         if self._fd is None or len(path) >= _FAR:
             return None
-        fd = system.open_beneath(self._fd, path, os.O_RDONLY | _DIRECTORY | _FLAGS)
-        return None if fd is None else Folder(b"", fd)
+        fd, listable = _opened(partial(system.open_beneath, self._fd, path), 0)
+        return None if fd is None else Folder(b"", fd, listable)
 
     def _step(self, name: bytes) -> Folder:
         if self._fd is None:
             _check_folder(self.stat(name))
             return Folder(self._at(name), None)
-        flags = os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _FLAGS
         try:
-            return Folder(b"", os.open(name, flags, dir_fd=self._fd))
+            return Folder(b"", *_opened(partial(os.open, name, dir_fd=self._fd), _NOFOLLOW))
         except NotADirectoryError:  # which is what Linux says of a link, too
             _check_folder(self.stat(name))
             raise
@@ -170,11 +183,20 @@ class Folder:
 
         Such are FAT, and NFS for root (root_squash, exports(5)).
         """
+        fd, status = self._open_new()
+        os.close(fd)
+        return status.st_uid
+
+    def _open_new(self) -> tuple[int, os.stat_result]:
+        """A new file in it that has no name any more."""
         name = b".ft-%b.part" % os.urandom(16).hex().encode()
         fd, status = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        os.close(fd)
-        self.remove(name)
-        return status.st_uid
+        try:
+            self.remove(name)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, status
 
     def clear(self, name: bytes) -> None:
         """Remove whatever stands in the way of a file of this user's own.
@@ -229,30 +251,36 @@ class Folder:
         """readlink(2)."""
         return os.fsencode(os.readlink(self._at(name), dir_fd=self._fd))
 
+    def _scanned(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        """os.scandir of it; EACCES, where that isn't permitted."""
+        if not self._listable:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return os.scandir(os.fsdecode(self._place) if self._fd is None else self._fd)
+
     def scan(self) -> Iterator[tuple[bytes, bool]]:
         """Each name in it, in no order, and whether that is a plain file; nothing is opened."""
         encode = os.fsencode
-        with os.scandir(self._place if self._fd is None else self._fd) as found:
+        with self._scanned() as found:
             for each in found:
                 yield encode(each.name), each.is_file(follow_symlinks=False)
 
     def folder_names(self) -> Iterator[bytes]:
         """The names of the folders in it, in no order."""
-        with os.scandir(self._place if self._fd is None else self._fd) as found:
+        with self._scanned() as found:
             for each in found:
                 if each.is_dir(follow_symlinks=False) and not _is_junction(each):
                     yield os.fsencode(each.name)
 
     def links(self) -> Generator[bytes]:
         """The names of the links in it, in no order."""
-        with os.scandir(self._place if self._fd is None else self._fd) as found:
+        with self._scanned() as found:
             for each in found:
                 if each.is_symlink() or _is_junction(each):
                     yield os.fsencode(each.name)
 
     def survey(self, most: int) -> tuple[list[bytes], list[bytes]] | None:
         """The names of the plain files in it, and of all else; None, where over ``most`` are."""
-        with os.scandir(os.fsdecode(self._place) if self._fd is None else self._fd) as found:
+        with self._scanned() as found:
             entries: list[os.DirEntry[str]] = list(islice(found, most + 1))
         if len(entries) > most:
             return None
@@ -332,13 +360,16 @@ class Folder:
     def settle(self, mode: int, mtime: int) -> bool:
         """Give the folder itself its permissions and its time; False where it has them."""
         status = self.status()
-        target = self._place if self._fd is None else self._fd
+        target: bytes | int = self._place if self._fd is None else self._fd
+        where = None
+        if not self._listable:
+            target, where = _ITSELF, self._fd
         differs = False
         if stat.S_IMODE(status.st_mode) & 0o777 != mode and os.name != "nt":
-            os.chmod(target, stat.S_IMODE(status.st_mode) & ~0o777 | mode)
+            os.chmod(target, stat.S_IMODE(status.st_mode) & ~0o777 | mode, dir_fd=where)
             differs = True
         if status.st_mtime_ns != mtime:
-            os.utime(target, ns=(mtime, mtime))
+            os.utime(target, ns=(mtime, mtime), dir_fd=where)
             differs = True
         return differs
 
@@ -447,8 +478,10 @@ class Folder:
             return False
 
     def is_empty(self) -> bool:
-        """Whether nothing is in it."""
-        with os.scandir(self._place if self._fd is None else self._fd) as found:
+        """Whether nothing is in it; of one that may not be listed, nobody knows that."""
+        if not self._listable:
+            return False
+        with self._scanned() as found:
             return next(found, None) is None
 
     def status(self) -> os.stat_result:
@@ -462,19 +495,22 @@ class Folder:
         """
         if self._fd is None:
             return Folder(os.path.dirname(self._place), None)
-        fd = os.open(b"..", os.O_RDONLY | _DIRECTORY | _FLAGS, dir_fd=self._fd)
+        fd, listable = _opened(partial(os.open, b"..", dir_fd=self._fd), _NOFOLLOW)
         if not os.path.samestat(os.fstat(fd), known):
             os.close(fd)
             raise OSError(errno.EBUSY, "moved to another folder")
-        return Folder(b"", fd)
+        return Folder(b"", fd, listable)
 
     def lock(self) -> bool:
-        """Take the lock on the folder without waiting; False where someone else has it."""
-        return self._fd is not None and system.lock(self._fd)
+        """Take the lock on the folder without waiting; False where someone else has it.
+
+        That is also where it can't be had.
+        """
+        return self._fd is not None and self._listable and system.lock(self._fd)
 
     def unlock(self) -> None:
         """Let go of it."""
-        if self._fd is not None:
+        if self._fd is not None and self._listable:
             system.unlock(self._fd)
 
     def free(self) -> int | None:
@@ -489,22 +525,62 @@ class Folder:
 
     def sync_file_system(self) -> None:
         """Make durable all that was written to its file system (syncfs(2))."""
-        if self._fd is not None:
+        if self._fd is not None and self._listable:
             system.sync_file_system(self._fd)
+        elif self._fd is not None:
+            fd = self._open_new()[0]
+            try:
+                system.sync_file_system(fd)
+            finally:
+                os.close(fd)
 
     def sync(self) -> None:
-        """Make the names in it durable, where the platform can sync a folder (fsync(2))."""
-        if self._fd is not None:
-            try:
-                os.fsync(self._fd)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # a file system that can't
-                    raise
+        """Make the names in it durable, where the platform can sync a folder (fsync(2)).
+
+        Of one that may not be listed, its whole file system is synced, or all of the system's.
+        """
+        if self._fd is None:
+            return
+        if not self._listable:
+            self._sync_around()
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that can't
+                raise
+
+    def _sync_around(self) -> None:
+        if system.SYNCS_FILE_SYSTEMS:
+            self.sync_file_system()
+        else:
+            os.sync()
 
     def names(self) -> list[bytes]:
         """The names in it, sorted; there may be very many, and none is held twice."""
-        with os.scandir(self._place if self._fd is None else self._fd) as found:
+        with self._scanned() as found:
             return sorted([os.fsencode(each.name) for each in found])
+
+
+def _opened(open_with: Callable[[int], F], flags: int) -> tuple[F, bool]:
+    """A folder's descriptor, and whether it may be listed, too; ``open_with`` is given flags.
+
+    EACCES where it may not even be passed through.
+    """
+    flags |= _DIRECTORY | _FLAGS
+    try:
+        return open_with(os.O_RDONLY | flags), True
+    except PermissionError:
+        if not _PASSING:
+            raise
+    fd = open_with(_PASSING | flags)
+    if fd is not None:
+        try:
+            os.stat(_ITSELF, dir_fd=fd)  # as it could be opened whatever is permitted (O_PATH)
+        except OSError:
+            os.close(fd)
+            raise
+    return fd, False
 
 
 def _encoded(names: list[str]) -> list[bytes]:

@@ -68,9 +68,12 @@ def _those_that_are_there(
 def all_of(folder: Folder, item: Summed) -> States | None:
     """The states of the plain files in a folder, if they are those that were summed, and no more.
 
-    Where there are more or fewer of them, none is looked at.
+    Where there are more or fewer of them, none is looked at; nor where they may not be listed.
     """
-    found = survey(folder, SUM_LIMIT)
+    try:
+        found = survey(folder, SUM_LIMIT)
+    except PermissionError:
+        return None
     if found is None or len(found[0]) != item.files:
         return None
     states = states_of(folder, found[0])
