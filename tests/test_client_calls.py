@@ -125,7 +125,7 @@ def test_progress_rises_and_ends_at_the_size(direction: str, kept: int) -> None:
     told: list[tuple[int, int, int]] = []
 
     def watch(now: TransferProgress) -> None:
-        told.append((now.position, now.sent, now.file.size))
+        told.append((now.position, now.sent, now.size))
 
     if direction == "get":
         network.run(client.fetch("a", target, "a", watch))

@@ -107,9 +107,10 @@ class SourceNoted:
     def remember(self, digest: bytes | None) -> None:
         self._inner.remember(digest)
 
-    def check(self) -> None:
+    def check(self) -> int:
         self._store.note()
-        self._inner.check()
+        size: int = self._inner.check()
+        return size
 
     def close(self) -> None:
         self._store.note()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import builtins
 import os
+import time
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
@@ -16,10 +19,21 @@ from twisted_ft.stores.interfaces import IStore
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
+from twisted_ft.streaming import Chunks, Writer
 from twisted_ft.terminal import escaped
+from twisted_ft.transfer.bodies.passing import Output
+from twisted_ft.transfer.bodies.streams import IteratorStream, Stream
 from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
 from twisted_ft.walk import Walk
-from twisted_ft.wire.messages import BY_NOTHING, BY_SIZE, BY_TIME, Entry, MakeFolder, Rename
+from twisted_ft.wire.messages import (
+    BY_NOTHING,
+    BY_SIZE,
+    BY_TIME,
+    Attributes,
+    Entry,
+    MakeFolder,
+    Rename,
+)
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
     from twisted_ft.trees.deliveries import Deliveries
@@ -144,6 +158,73 @@ class Client:
             return await self._connection.send(store, _checked(name), target, tracker, compare)
 
         return self._connection.call(send, progress)
+
+    def read(
+        self, path: RemotePath, to: IConsumer | Output, progress: Progress | None = None
+    ) -> Deferred[Delivery]:
+        """Download a file into a consumer, as fast as that takes it; it is kept nowhere.
+
+        The file is verified at its end: where this fails, what the consumer had is not to be used.
+
+        :param to: an IConsumer; or an object with a ``write(pieces)`` that may block, and is called
+            in threads
+        :param progress: is told how it goes, piece by piece
+        :raises FileTransferError: through the Deferred
+        """
+
+        async def read(tracker: TransferTracker) -> Delivery:
+            return await self._connection.read(_checked(path), to, tracker)
+
+        return self._connection.call(read, progress)
+
+    def chunks(self, path: RemotePath) -> Chunks:
+        """As ``read``, for ``async for``: a file's bytes as they come."""
+        return Chunks(lambda consumer: self.read(path, consumer))
+
+    def write(
+        self,
+        path: RemotePath,
+        chunks: AsyncIterable[bytes] | Stream,
+        progress: Progress | None = None,
+        *,
+        mtime: int | None = None,
+        mode: int = 0o644,
+    ) -> Deferred[Delivery]:
+        """Upload what an asynchronous iterator gives, to its end, as the file ``path``.
+
+        It has its name when all of it is verified, as after ``put``; where that fails, nothing of
+        it is kept.
+
+        :param chunks: bytes, in pieces of any size
+        :param progress: is told how it goes, piece by piece
+        :param mtime: the file's modification time, in nanoseconds since 1970; now, if left out
+        :param mode: its permission bits
+        :raises FileTransferError: through the Deferred; Unsupported, where the server is of a
+            version that takes no files of unknown size
+        """
+        stream = IteratorStream(chunks) if isinstance(chunks, AsyncIterable) else chunks
+
+        async def write(tracker: TransferTracker) -> Delivery:
+            time_of = time.time_ns() if mtime is None else mtime
+            file = Attributes(_checked(path), None, time_of, mode, b"")
+            return await self._connection.write(file, stream, tracker)
+
+        return self._connection.call(write, progress)
+
+    def writer(
+        self,
+        path: RemotePath,
+        progress: Progress | None = None,
+        *,
+        mtime: int | None = None,
+        mode: int = 0o644,
+    ) -> Writer:
+        """As ``write``, for producers: an IConsumer.
+
+        A push producer is paused, and a pull producer asked, as the server takes what it writes.
+        ``finish`` gives the Deferred.
+        """
+        return Writer(lambda stream: self.write(path, stream, progress, mtime=mtime, mode=mode))
 
     def list(self, path: RemotePath = "", partial: bool = False) -> Deferred[builtins.list[Entry]]:
         """What is in a folder, sorted by name; for a file, the file.

@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.interfaces import IConsumer
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
@@ -23,12 +24,15 @@ from twisted_ft.errors import (
     Unsupported,
 )
 from twisted_ft.stores.interfaces import IStore
+from twisted_ft.transfer.bodies.passing import Output
+from twisted_ft.transfer.bodies.streams import Stream
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.exchanges.changing import AskingForChange
 from twisted_ft.transfer.exchanges.listing import Asking
+from twisted_ft.transfer.exchanges.reading import Reading
 from twisted_ft.transfer.exchanges.receiving import Receiving
 from twisted_ft.transfer.exchanges.sending import Sending
 from twisted_ft.transfer.failures import as_error
@@ -36,11 +40,12 @@ from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.version import AGENT
 from twisted_ft.walk import Walk, check_partial_listings
-from twisted_ft.wire.conversation import NO_SYNC, Conversation, Side
+from twisted_ft.wire.conversation import NO_SYNC, STREAMS, Conversation, Side
 from twisted_ft.wire.messages import (
     BY_NOTHING,
     BY_TIME,
     Abort,
+    Attributes,
     Change,
     Entry,
     Get,
@@ -115,7 +120,7 @@ class ClientConnection:
 
     def build_protocol(self) -> FileTransferProtocol:
         """The one protocol of this connection, for a transport."""
-        features = () if self.durable else (NO_SYNC,)
+        features = (STREAMS,) if self.durable else (STREAMS, NO_SYNC)
         conversation = Conversation(Side.CLIENT, AGENT, self._limits, features)
         self._protocol = FileTransferProtocol(Side.CLIENT, conversation, self, self.runtime)
         return self._protocol
@@ -195,6 +200,29 @@ class ClientConnection:
             return await Sending(self.protocol, tracker=tracker).send(source, path, compare)
 
         return await self._deliver(path, tracker, attempt, compare)
+
+    async def read(self, path: bytes, to: IConsumer | Output, tracker: TransferTracker) -> Delivery:
+        """Download a file, and pass it on as it comes."""
+
+        async def attempt(_: str) -> TransferProgress:
+            tracker.check()
+            return await Reading(self.protocol, to, tracker).read(path)
+
+        return await self._deliver(path, tracker, attempt, BY_NOTHING)
+
+    async def write(self, file: Attributes, stream: Stream, tracker: TransferTracker) -> Delivery:
+        """Upload a stream as ``file``, which has no size; it is closed at the end."""
+
+        async def attempt(_: str) -> TransferProgress:
+            return await Sending(self.protocol, tracker=tracker).send_stream(file, stream)
+
+        try:
+            return await self._deliver(file.path, tracker, attempt, BY_NOTHING)
+        except Exception as error:
+            stream.stop(as_error(Failure(error)))
+            raise
+        finally:
+            stream.close()
 
     async def entries(self, path: bytes, partial: bool, tracker: TransferTracker) -> list[Entry]:
         """The entries of a folder, sorted by name; for a file, the file.
@@ -331,12 +359,13 @@ class ClientConnection:
             moved.resumed_from = 0
         return Delivery(
             path=os.fsdecode(path),
-            size=moved.file.size,
+            size=moved.size,
             sent=moved.sent,
             resumed_from=moved.resumed_from,
             blake3=moved.blake3.hex() or None,
             seconds=self.runtime.now() - began,
             status=status,
+            grown=moved.grown,
         )
 
     # -- Policy ----------------------------------------------------------------------------

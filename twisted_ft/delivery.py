@@ -27,3 +27,5 @@ class Delivery(msgspec.Struct, frozen=True):
     in a tree also ``failed``, and ``left out``, as a link"""
     error: FileTransferError | None = None
     """why, where it failed or was left out"""
+    grown: bool = False
+    """whether it has grown at its source since; what was there when it was begun has arrived"""

@@ -115,9 +115,10 @@ class WatchedSource:
     def remember(self, digest: bytes | None) -> None:
         self._inner.remember(digest)
 
-    def check(self) -> None:
+    def check(self) -> int:
         self._store.step("check")
-        self._inner.check()
+        size: int = self._inner.check()
+        return size
 
     def close(self) -> None:
         self._store.step("close")

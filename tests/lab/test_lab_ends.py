@@ -168,21 +168,35 @@ def test_a_file_that_has_gone(
     assert [event["code"] for event in logged] == ["not-found"]
 
 
-@pytest.mark.parametrize("size", [10, 9_000_000])
+@pytest.mark.parametrize("content", [bytes(10), b"0" * 9_000_000])
 def test_a_file_that_changes_is_not_sent_to_its_end(
-    network: MemoryNetwork, tmp_path: Path, logged: list[dict[str, Any]], size: int
+    network: MemoryNetwork, tmp_path: Path, logged: list[dict[str, Any]], content: bytes
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(8_000_000))
     peer = lab_client(network, offered(network, path))
     while len(peer.raw) < 100_000:
         network.step()
-    os.truncate(path, size)
+    path.write_bytes(content)
     network.settle()
     assert len(peer.raw) < 8_000_200
     assert peer.lost is not None
     assert not peer.lost.check(ConnectionDone)
     assert [event["code"] for event in logged] == ["changed"]
+
+
+def test_a_file_that_grows_is_sent_as_it_was(
+    network: MemoryNetwork, tmp_path: Path, logged: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8_000_000))
+    peer = lab_client(network, offered(network, path))
+    while len(peer.raw) < 100_000:
+        network.step()
+    os.truncate(path, 9_000_000)
+    network.settle()
+    assert [event["size"] for event in logged] == [8_000_000]
+    assert len(peer.raw) == 8_000_200
 
 
 def test_a_client_that_reads_slowly_has_its_time(network: MemoryNetwork, tmp_path: Path) -> None:

@@ -442,7 +442,7 @@ class Shouting(StoreWrapper):
         return super().source(path.upper())
 
 
-def _without_path(file: Attributes) -> tuple[int, int, int, bytes]:
+def _without_path(file: Attributes) -> tuple[int | None, int, int, bytes]:
     return file.size, file.mtime, file.mode, file.version
 
 

@@ -7,7 +7,7 @@ What stands in a transcript is explained in the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,7 @@ def call(client: Client, told: Transcript, store: MemoryStore) -> Deferred[Any]:
     calls: dict[str, Callable[[], Deferred[Any]]] = {
         "get": lambda: client.fetch(name, store, name),
         "put": lambda: client.send(store, name, name),
+        "write": lambda: client.write(name.partition(" ")[0], said(name), mtime=0),
         "list": lambda: client.list(name),
         "walk": lambda: ensureDeferred(walked(client, name)),
         "mkdir": lambda: client.mkdir(name),
@@ -211,6 +212,14 @@ def call(client: Client, told: Transcript, store: MemoryStore) -> Deferred[Any]:
         "remove": lambda: client.remove(name),
     }
     return calls[what]()
+
+
+async def said(name: str) -> AsyncIterator[bytes]:
+    """The pieces behind a name, one after another; ``nothing``, where no more come."""
+    for piece in name.split(" ")[1:]:
+        if piece == "nothing":
+            await Deferred()
+        yield eval(piece)
 
 
 async def walked(client: Client, name: str) -> list[Entry]:

@@ -396,7 +396,7 @@ def test_data_out_of_place(before: str) -> None:
     pair = Pair()
     asked_for(pair, 1)
     if before == "done":
-        pair.c(Accept(1, FILE.size))
+        pair.c(Accept(1, 5))
         pair.s(Done(1, DIGEST))
     with pytest.raises(ProtocolError, match="not the turn"):
         pair.server.data_header(1, 1)
@@ -454,7 +454,7 @@ def test_accepted_while_the_abort_is_under_way() -> None:
 def test_refused_while_done_is_under_way() -> None:
     pair = Pair()
     asked_for(pair, 1)
-    pair.c(Accept(1, FILE.size))
+    pair.c(Accept(1, 5))
     done = pair.server.say(Done(1, DIGEST))
     refusal = pair.client.say(Refuse(1, "no-space", ""))
     assert list(pair.client.receive(done)) == [Done(1, DIGEST)]

@@ -32,6 +32,7 @@ from twisted_ft.errors import (
     Forbidden,
     ReadOnly,
     TimedOut,
+    Unsupported,
 )
 from twisted_ft.lab.stream import header, name_field
 from twisted_ft.server.budget import COSTS
@@ -43,6 +44,7 @@ from twisted_ft.server.session import Authenticate, Peer, Session
 from twisted_ft.stores.interfaces import ISource
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import origin
+from twisted_ft.stores.sources import check_read
 from twisted_ft.transfer.bodies.outflow import ReadAhead
 from twisted_ft.transfer.failures import as_error
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
@@ -248,13 +250,17 @@ class LabServer(Protocol, TimeoutMixin):
         in_thread = self._runtime.in_thread
         source = await in_thread(self._offer.open)
         try:
-            self.transport.write(header(self._offer.name, source.attributes.size))
+            if (size := source.attributes.size) is None:
+                raise Unsupported(
+                    "its size isn't known before it is read, and the lab's wire says it first"
+                )
+            self.transport.write(header(self._offer.name, size))
             body = ReadAhead(source, 0)
             await self._send(source, body)
         finally:
             await in_thread(source.close)
         await self._hang_up()
-        return body, source.attributes.size
+        return body, size
 
     async def _send(self, source: ISource, body: ReadAhead) -> None:
         """All of the file; its last piece only where the file is still what it was."""
@@ -262,7 +268,7 @@ class LabServer(Protocol, TimeoutMixin):
         def fill() -> None:
             body.fill(_PIECE)
             if not body.left:
-                source.check()
+                check_read(source, body.digest())
 
         pieces = _Pieces(self.transport)
         sender = FileSender()

@@ -388,7 +388,7 @@ def _ended(event: Event, result: Result, seconds: float) -> Event:
         event,
         kind="ended",
         seconds=seconds,
-        size=result.file.size,
+        size=result.size,
         sent=result.sent,
         resumed_from=result.resumed_from,
         blake3=result.blake3.hex(),

@@ -23,7 +23,7 @@ from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.version import AGENT
-from twisted_ft.wire.conversation import PARTIAL_LISTINGS, Conversation, Side
+from twisted_ft.wire.conversation import PARTIAL_LISTINGS, STREAMS, Conversation, Side
 
 STRANGERS = 256
 """Connections that haven't greeted, at once; of more, the oldest goes.  They have ten seconds."""
@@ -106,7 +106,7 @@ class FileTransferFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> FileTransferProtocol:
         """One connection's protocol; whether it may stay is decided when it has greeted."""
         self._make_room_for_a_stranger()
-        conversation = Conversation(Side.SERVER, AGENT, self.limits, (PARTIAL_LISTINGS,))
+        conversation = Conversation(Side.SERVER, AGENT, self.limits, (PARTIAL_LISTINGS, STREAMS))
         door = Door(self, self.commons)
         runtime = door.lane.runtime(self.runtime)
         protocol = FileTransferProtocol(Side.SERVER, conversation, door, runtime)

@@ -66,7 +66,8 @@ class Uploads:
 
 
 def _is_same(one: Attributes, other: Attributes) -> bool:
-    return (one.size, one.version) == (other.size, other.version)
+    """Whether the one can be carried on as the other: not, where nothing of it is kept."""
+    return one.size is not None and (one.size, one.version) == (other.size, other.version)
 
 
 def _is_silent(upload: _Upload, now: float) -> bool:

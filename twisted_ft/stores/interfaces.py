@@ -37,7 +37,9 @@ side's."""
 class ISource(Interface):
     """One file, opened for reading, in the state in which it was opened."""
 
-    attributes: Attributes = Attribute("Its name, size, mtime, mode and version.")
+    attributes: Attributes = Attribute(
+        "Its name, size, mtime, mode and version; no size, where it is only known at the end."
+    )
 
     def read(offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
@@ -48,8 +50,13 @@ class ISource(Interface):
     def remember(digest: bytes | None) -> None:
         """The digest has been found; None: what ``digest`` gave has proved wrong."""
 
-    def check() -> None:
-        """Raise SourceChanged where the bytes are no longer those that ``attributes`` name."""
+    def check() -> int:
+        """How many bytes there are by now; those that ``attributes`` name are as they were.
+
+        Where it has grown, that isn't sure: who has read them reads them again, and compares.
+
+        :raises SourceChanged: the bytes are no longer those that ``attributes`` name
+        """
 
     def close() -> None:
         """Give up what is held.  May be called more than once."""
@@ -67,6 +74,9 @@ class IDescriptorSource(ISource):
 
 class ISink(Interface):
     """One file on its way in: under another name, until it is published.
+
+    Of a file without a size (``file.size`` is None) nothing is ever kept: it begins at 0, and what
+    ends it without ``publish``, or fails in ``publish``, leaves nothing of it.
 
     A sink is its name's only one: while it is open, another for the same name is Busy.  It
     ends with the first of ``publish``, ``keep`` and ``discard``, whether that fails or not; a
@@ -119,7 +129,7 @@ class IStore(Interface):
         :param durable: whether ``publish`` syncs what it publishes
         :raises AlreadyExists: there is one, and ``overwrite`` is false
         :raises Busy: another sink of this name is open
-        :raises NoSpace: it can't fit
+        :raises NoSpace: it can't fit; where it has no size, ``write`` finds that
         :raises FileTransferError: NotFound (no such folder), IsADirectory, BadName, ...
         """
 

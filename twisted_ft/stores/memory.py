@@ -45,7 +45,7 @@ class MemoryFile:
 class _Partial:
     """What has arrived of one state of a file."""
 
-    size: int
+    size: int | None
     version: bytes
     content: bytearray = field(default_factory=bytearray)
     owner: str = ""
@@ -74,8 +74,9 @@ class MemorySource:
     def remember(self, digest: bytes | None) -> None:
         """See ISource: what is in memory is hashed as fast as it is sent."""
 
-    def check(self) -> None:
+    def check(self) -> int:
         """See ISource: a MemoryFile can't change, only make room for another."""
+        return len(self._file.content)
 
     def close(self) -> None:
         """See ISource."""
@@ -115,11 +116,11 @@ class MemorySink:
                 )
                 self._store.partials.pop(path, None)
             finally:
-                self._end()
+                self.keep()
 
     def keep(self) -> None:
         """See ISink; where nothing has arrived, nothing is left."""
-        if self._partial.content:
+        if self._partial.content and self._file.size is not None:
             self._end()
         else:
             self.discard()
@@ -336,7 +337,8 @@ class MemoryStore:
             )
         self.receiving.add(file.path)
         partial = self.partials.get(file.path)
-        if partial is None or (partial.size, partial.version) != (file.size, file.version):
+        known = partial and (partial.size, partial.version)
+        if partial is None or file.size is None or known != (file.size, file.version):
             partial = self.partials[file.path] = _Partial(file.size, file.version)
         return partial
 

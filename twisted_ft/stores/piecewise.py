@@ -30,7 +30,7 @@ from twisted_ft.stores.interfaces import (
     Packing,
 )
 from twisted_ft.stores.names import file_components, join
-from twisted_ft.stores.refusals import already_exists
+from twisted_ft.stores.refusals import already_exists, source_changed
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.standing import standing_file, standing_source
 from twisted_ft.stores.states import MOST_SUMMED, States
@@ -130,11 +130,13 @@ class PiecewisePacker:
             source = self._store.source(path)
             try:
                 file = source.attributes
-                if file.size > small:
+                size = small + 1 if file.size is None else file.size
+                content = b"" if size > small + 1 else source.read(0, size)
+                if max(len(content), file.size or 0) > small:
                     digest = digest_of(source, self._check) if small < 0 else b""
-                    return Described(name, "file", file.size, file.mtime, file.mode, digest)
-                content = source.read(0, file.size)
-                source.check()
+                    return Described(name, "file", size, file.mtime, file.mode, digest)
+                if source.check() != len(content) and source.read(0, size) != content:
+                    raise source_changed(path)
             finally:
                 source.close()
         except Cancelled:

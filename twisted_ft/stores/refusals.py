@@ -66,6 +66,11 @@ def failure_of(error: OSError, path: bytes) -> FileTransferError:
     return kind(f"{escaped(path) or 'the root'}: {text}")
 
 
+def source_changed(path: bytes) -> SourceChanged:
+    """The failure where a file is no longer what was offered of it."""
+    return SourceChanged(f"{escaped(path)}: the file changed while it was being sent; try again")
+
+
 def already_exists(path: bytes) -> AlreadyExists:
     """The failure where a file may not be replaced."""
     return AlreadyExists(

@@ -9,6 +9,7 @@ from typing import Any
 from blake3 import blake3
 
 from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.stores.refusals import source_changed
 from twisted_ft.wire.messages import Attributes
 
 _PIECE = 1 << 20
@@ -42,11 +43,32 @@ def digest_of(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
     known = source.digest()
     if known is not None:
         return known
-    digest, position = blake3(), 0
-    while piece := source.read(position, _PIECE):
+    digest = hashed(source, check)
+    check_read(source, digest, check)
+    return digest
+
+
+def hashed(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
+    """The digest of what a file had when it was opened, 32 bytes.  Blocks."""
+    digest, position, size = blake3(), 0, source.attributes.size
+    while piece := source.read(position, _PIECE if size is None else min(_PIECE, size - position)):
         check()
         digest.update(piece)
         position += len(piece)
-    source.check()
-    source.remember(digest.digest())
     return digest.digest()
+
+
+def check_read(source: ISource, digest: bytes, check: Callable[[], None] = _go_on) -> int:
+    """What was read of a file is what it had when it was opened; its bytes by now.  Blocks.
+
+    One that has grown is read again: only then does the part before show that it is as it was.
+
+    :param digest: that of what was read
+    :raises SourceChanged: the file isn't as it was
+    """
+    size, now = source.attributes.size, source.check()
+    if size is None or now == size:
+        source.remember(digest)
+    elif hashed(source, check) != digest:
+        raise source_changed(source.attributes.path)
+    return now

@@ -42,7 +42,7 @@ def standing_file(store: IStore, file: Attributes, compare: str) -> Standing | N
 
     :param compare: see Offer; of a word that isn't known nothing follows
     """
-    if compare not in (BY_TIME, BY_SIZE):
+    if compare not in (BY_TIME, BY_SIZE) or file.size is None:
         return None
     try:
         source = standing_source(store, file.path)

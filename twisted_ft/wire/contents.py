@@ -11,6 +11,7 @@ from twisted_ft.errors import ProtocolError
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     PARCEL_LIMIT,
+    SIZE_LIMIT,
     Accept,
     Data,
     Done,
@@ -36,6 +37,8 @@ class Contents:
     """bytes that are to come of a body"""
     offset = 0
     """bytes of a file that its receiver had before"""
+    is_stream = False
+    """whether nobody knows how much is to come of a body; ``left`` is then what may"""
 
     def add(self, message: Message) -> None:
         """One side says ``message``, and the tables let it."""
@@ -50,6 +53,8 @@ class FileContents(Contents):
     def __init__(self) -> None:
         self._asked: bytes | None = None
         self._digest = b""
+        self._size = 0
+        """bytes of the file, at most"""
 
     def add(self, message: Message) -> None:
         """See Contents."""
@@ -60,9 +65,7 @@ class FileContents(Contents):
         elif isinstance(message, Accept):
             self._accept(message.offset)
         elif isinstance(message, Done):
-            if self.left:
-                raise ProtocolError(f"the sender is done, but {self.left} bytes are missing")
-            self._digest = message.blake3
+            self._done(message)
         elif isinstance(message, Receipt) and message.blake3 != self._digest:
             raise ProtocolError("the receipt is for other bytes than were sent")
 
@@ -70,15 +73,30 @@ class FileContents(Contents):
         path = offer.file.path
         if self._asked is not None and path != self._asked:
             raise ProtocolError(f"{escaped(self._asked)} was asked for, {escaped(path)} offered")
-        self.left = offer.file.size
+        size = offer.file.size
+        self.is_stream = size is None
+        self._size = self.left = SIZE_LIMIT if size is None else size
 
     def _accept(self, offset: int) -> None:
+        if self.is_stream and offset:
+            raise ProtocolError(f"nothing of a file of unknown size is kept, and no {offset} bytes")
         if offset > self.left:
             raise ProtocolError(
                 f"the receiver wants to go on from {offset}, behind the end at {self.left}"
             )
         self.offset = offset
         self.left -= offset
+
+    def _done(self, done: Done) -> None:
+        if self.is_stream:
+            came = self._size - self.left
+            if done.size != came:
+                raise ProtocolError(f"the sender is done with {done.size} bytes, and sent {came}")
+        elif self.left:
+            raise ProtocolError(f"the sender is done, but {self.left} bytes are missing")
+        elif done.size is not None and done.size < self._size:
+            raise ProtocolError(f"the sender is done with {done.size} bytes of {self._size}")
+        self._digest = done.blake3
 
     def add_data(self, size: int) -> None:
         """See Contents."""

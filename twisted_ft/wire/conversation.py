@@ -53,6 +53,8 @@ NO_SYNC = "no-sync"
 """The feature of a side to which what it sends needn't be durable when its Receipt comes."""
 PARTIAL_LISTINGS = "partial"
 """The feature of a server that lists what it keeps of transfers that were cut off."""
+STREAMS = "streams"
+"""The feature of a side that takes files of unknown size."""
 DEFAULT_LIMITS = Limits(message=1 << 20, exchanges=64, silence=60)
 _UNTOLD_LIMITS = Limits(message=LEAST_MESSAGE, exchanges=1, silence=60)
 """What a peer is held to take before it has said so."""
@@ -150,6 +152,11 @@ class Conversation:
             return 0
         number = self._incoming_bodies[0]
         return number if self._exchanges[number].contents.left else 0
+
+    def is_stream(self, exchange: int) -> bool:
+        """Whether the file of an exchange is of unknown size."""
+        known = self._exchanges.get(exchange)
+        return known is not None and known.contents.is_stream
 
     def kept_of(self, exchange: int) -> int:
         """Bytes that the receiver had of a file, from an earlier run, when its body began."""

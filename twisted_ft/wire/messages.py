@@ -52,6 +52,8 @@ PART_LIMIT = 1 << 12
 """Items of one folder in a Parcel, and folders, at most."""
 PARCEL_LIMIT = 1 << 12
 """Items in a whole Parcel, at most."""
+SIZE_LIMIT = 2**63 - 1
+"""Bytes in the largest file that can be said; so many may come where no size is said."""
 SUM_LIMIT = 1 << 12
 """Files that are Summed together, at most."""
 LEAST_MESSAGE = 1 << 14
@@ -79,7 +81,8 @@ class Attributes(_Array, frozen=True):
     """One state of one file: its name, its size, and what else must survive the journey."""
 
     path: Path
-    size: Size
+    size: Size | None
+    """None: nobody knows it before the end; Done says it"""
     mtime: Nanoseconds
     mode: Mode
     version: Annotated[bytes, msgspec.Meta(max_length=255)]
@@ -158,6 +161,9 @@ class Done(_Message, frozen=True, tag="done"):
 
     exchange: Number
     blake3: Digest
+    size: Size | None = None
+    """bytes that the file has by now: where the Offer said no size, all that were sent; more than
+    the Offer said, where it has grown since; None from earlier versions, which don't say"""
 
 
 class Receipt(_Message, frozen=True, tag="receipt"):

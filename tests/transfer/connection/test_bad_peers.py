@@ -198,7 +198,7 @@ def test_put_is_done_only_at_the_receipt() -> None:
     alone = ClientAlone()
     outcome = failure_of(alone.client.send(alone.store, "mine", "a"))
     alone.say(Accept(1, 0))
-    assert alone.last == Done(1, DIGEST)
+    assert alone.last == Done(1, DIGEST, 5)
     alone.network.advance(20)
     assert outcome == []
     alone.say(Receipt(1, DIGEST))
@@ -254,7 +254,7 @@ def test_a_download_is_logged_only_at_the_receipt(log: Sequence[LogEvent]) -> No
     network, _store, peer = server_alone(a=HELLO)
     peer.say(Get(1, b"a"), Accept(1, 0))
     network.settle()
-    assert peer.messages[-1] == Done(1, DIGEST)
+    assert peer.messages[-1] == Done(1, DIGEST, 5)
     network.advance(30)
     assert logged(log, "sent") == []
     peer.say(Receipt(1, DIGEST))

@@ -87,7 +87,7 @@ def put(store: IStore, file: Attributes, content: bytes, overwrite: bool = True)
 def content_in(store: IStore, path: bytes) -> bytes:
     """All of a file."""
     with opened(store, path) as source:
-        return source.read(0, source.attributes.size)
+        return source.read(0, source.check())
 
 
 @contextmanager

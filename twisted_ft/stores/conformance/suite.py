@@ -130,7 +130,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
         with opened(store, b"file") as source:
             self.add_file(store, b"file", b"another content")
             try:
-                content = source.read(0, source.attributes.size)
+                content = source.read(0, source.attributes.size or 0)
                 source.check()
             except SourceChanged:
                 return

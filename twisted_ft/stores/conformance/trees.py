@@ -209,7 +209,7 @@ class TreeConformance(PackingConformance):
             described(b"folder/a", b"12345"),
             described(b"folder/b", b"1234"),
         ):
-            put(store, change, bytes(change.size))
+            put(store, change, bytes(change.size or 0))
             assert unpacked(unpacker, (b"", [same])) == ["wanted"]
         assert len(told) == 4
 

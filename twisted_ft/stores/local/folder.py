@@ -41,6 +41,8 @@ _FEW = 4
 """Steps that are taken one by one; the call that takes more at once is loaded when it is needed."""
 _FAR = 4096
 """Bytes of a path that no system call takes any more (PATH_MAX on Linux)."""
+_LOOKS = 8
+"""How often a small file that grows is read, until it doesn't meanwhile."""
 RECORD_LIMIT = 4096
 """Bytes of a small file that are read, at most."""
 _CLOSED = -1
@@ -231,19 +233,30 @@ class Folder:
     def read_whole(self, name: bytes, limit: int) -> tuple[bytes | None, os.stat_result]:
         """A plain file's content, and its status; no content where it has over ``limit`` bytes.
 
-        ELOOP for a link, ENXIO for what isn't a file, ESTALE where it changed meanwhile.
+        Of one of whose bytes the status says nothing, as below /proc, it is all.  ELOOP for a link,
+        ENXIO for what isn't a file, ESTALE where it changed meanwhile; one that only grows is read
+        again.
         """
         fd = os.open(self._at(name), _READ, dir_fd=self._fd)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 _check_plain(status)
-            if status.st_size > limit:
-                return None, status
-            content = os.read(fd, status.st_size + 1)
-            if len(content) != status.st_size or os.fstat(fd).st_mtime_ns != status.st_mtime_ns:
-                raise OSError(errno.ESTALE, "changed")
-            return content, status
+            for _ in range(_LOOKS):
+                size = status.st_size
+                if size > limit:
+                    return None, status
+                content = os.read(fd, size + 1)
+                now = os.fstat(fd)
+                if now.st_mtime_ns == status.st_mtime_ns and now.st_size == size:
+                    if len(content) == size:
+                        return content, status
+                    return _all_of(fd, status, limit), status
+                if now.st_size <= size:
+                    break
+                status = now
+                os.lseek(fd, 0, os.SEEK_SET)
+            raise OSError(errno.ESTALE, "changed")
         finally:
             os.close(fd)
 
@@ -610,3 +623,14 @@ def _check_plain(status: os.stat_result) -> None:
         raise OSError(errno.EISDIR, "a folder")
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.ENXIO, "no plain file")
+
+
+def _all_of(fd: int, status: os.stat_result, limit: int) -> bytes | None:
+    """All that is in an open file of which ``status`` doesn't say how much that is.
+
+    :returns: None where it has over ``limit`` bytes
+    """
+    content = system.read_at(fd, limit + 1, 0)
+    if os.fstat(fd).st_mtime_ns != status.st_mtime_ns:
+        raise OSError(errno.ESTALE, "changed")
+    return content if len(content) <= limit else None

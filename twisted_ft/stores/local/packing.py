@@ -120,7 +120,7 @@ class LocalPacker:
             return _unsendable(error, folder, name)
         mtime, mode = mtime_of(status), stat.S_IMODE(status.st_mode)
         if content is None:
-            return Described(name, "file", status.st_size, mtime, mode)
+            return Described(name, "file", max(status.st_size, small + 1), mtime, mode)
         return Whole(name, mtime, mode, content, blake3(content).digest())
 
     def _other(self, here: Folder, folder: bytes, name: bytes, packing: Packing) -> Item | None:

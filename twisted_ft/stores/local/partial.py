@@ -28,7 +28,7 @@ from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.holes import append
 from twisted_ft.stores.local.record import Record, partial_names
 from twisted_ft.stores.local.replacing import replaceable
-from twisted_ft.stores.local.room import Grant, Room, no_room
+from twisted_ft.stores.local.room import Grant, Room, no_more_room, no_room
 from twisted_ft.stores.refusals import already_exists, os_errors_named
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes
@@ -47,7 +47,8 @@ class PartialFile:
     """The sink of a folder: see ISink, and the module's docstring.
 
     :param folder: is closed when the sink ends
-    :param room: has what is still to be written, or it isn't begun
+    :param room: has what is still to be written, or it isn't begun; without a size it is asked for
+        each piece
     :param durable: whether it is synced before it is published
     :param owner: whose it is
     :raises Busy: another sink of this name is open, here or in another process
@@ -72,11 +73,13 @@ class PartialFile:
         self._overwrite, self._durable = overwrite, durable
         self._part, self._from = partial_names(name)
         self._record = Record.of(file.size, file.version, name, owner)
+        self._room = room
         self._grant: Grant | None = None
         self._fd = self._open_locked()
         try:
             self.offset = self._end = self._kept_size()
-            self._grant = self._granted(room)
+            if file.size is not None:
+                self._grant = self._granted(file.size - self.offset)
             self._write_record()
         except BaseException:
             with suppress(FileTransferError):
@@ -105,18 +108,19 @@ class PartialFile:
 
     def _kept_size(self) -> int:
         """How much of this very state of the file is here; what is of another is dropped."""
-        size = os.fstat(self._fd).st_size
-        if size <= self._file.size and self._is_same_state():
+        size, whole = os.fstat(self._fd).st_size, self._file.size
+        if whole is not None and size <= whole and self._is_same_state():
             return size
         os.ftruncate(self._fd, 0)
         return 0
 
-    def _granted(self, room: Room) -> Grant:
-        missing = self._file.size - self.offset
-        grant = room.grant(self._folder, missing)
+    def _granted(self, missing: int) -> Grant:
+        grant = self._room.grant(self._folder, missing)
         if grant.left < missing:
             fits = grant.left
             grant.end()
+            if self._file.size is None:
+                raise no_more_room(self._file.path, self._end + fits)
             raise no_room(self._file.path, missing, fits)
         return grant
 
@@ -145,6 +149,8 @@ class PartialFile:
         """See ISink."""
         size = sum(map(len, pieces))
         with os_errors_named(self._file.path):
+            if self._file.size is None:
+                self._grant = self._granted(size)
             append(self._fd, pieces, self._end)
         self._end += size
         if self._grant is not None:
@@ -167,7 +173,15 @@ class PartialFile:
                 if self._durable:
                     self._folder.sync()
             finally:
+                self._end_unpublished()
                 self._close()
+
+    def _end_unpublished(self) -> None:
+        """Leave nothing of a file without a size that didn't get its name."""
+        if self._file.size is not None or self._fd < 0:
+            return
+        if self._folder.is_still(self._part, os.fstat(self._fd)):
+            self.discard()
 
     def _complete(self) -> None:
         """Time and permissions first, so that the real name never has others; then to the disk.
@@ -200,7 +214,8 @@ class PartialFile:
     def keep(self) -> None:
         """See ISink; where nothing has arrived, nothing is left."""
         with os_errors_named(self._file.path):
-            if self._fd >= 0 and not os.fstat(self._fd).st_size:
+            nothing = self._file.size is None or (self._fd >= 0 and not os.fstat(self._fd).st_size)
+            if nothing:
                 self.discard()
             self._close()
 

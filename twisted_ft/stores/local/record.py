@@ -1,8 +1,8 @@
 """What is said, beside what has arrived of a file, of whose that is, and of which file.
 
-It is lines: size and version, in hexadecimal digits; what the file is to be called; and whose it
-is, both in hexadecimal digits of what may be any bytes.  Earlier versions have written the first
-line only.
+It is lines: size (``-`` where nobody knows it) and version, in hexadecimal digits; what the file is
+to be called; and whose it is, both in hexadecimal digits of what may be any bytes.  Earlier
+versions have written the first line only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from blake3 import blake3
 
 OWNER_MAX = 1024
 """Bytes of an owner's name, in UTF-8: with two digits for each, a record stays small."""
-_RECORD = re.compile(rb"(\d+ [0-9a-f]*\n)(?:([0-9a-f]*)\n([0-9a-f]*)\n)?")
+_RECORD = re.compile(rb"((?:\d+|-) [0-9a-f]*\n)(?:([0-9a-f]*)\n([0-9a-f]*)\n)?")
 
 
 def partial_names(name: bytes) -> tuple[bytes, bytes]:
@@ -42,14 +42,17 @@ class Record:
     owner: str = ""
 
     @classmethod
-    def of(cls, size: int, version: bytes, name: bytes, owner: str) -> Record:
+    def of(cls, size: int | None, version: bytes, name: bytes, owner: str) -> Record:
         """That of a file which begins.
+
+        :param size: None where nobody knows it
 
         :raises ValueError: its owner's name is too long
         """
         if len(owner.encode(errors="surrogatepass")) > OWNER_MAX:
             raise ValueError(f"an owner's name has at most {OWNER_MAX:,} bytes")
-        return cls(b"%d %b\n" % (size, version.hex().encode()), name, owner)
+        said = b"-" if size is None else b"%d" % size
+        return cls(b"%b %b\n" % (said, version.hex().encode()), name, owner)
 
     def said(self) -> bytes:
         """It, in bytes."""

@@ -107,6 +107,15 @@ class Grant:
         self.use(self.left)
 
 
+def no_more_room(path: bytes, size: int) -> NoSpace:
+    """The failure where ``size`` bytes have come of a file, nobody knows how many are to come, and
+    no more fit."""
+    return NoSpace(
+        f"{escaped(path)}: there is no room for more than {size:,} bytes of it; "
+        "make room, and try again"
+    )
+
+
 def no_room(path: bytes, size: int, left: int) -> NoSpace:
     """The failure where ``size`` bytes are still to come for a file, and only ``left`` fit."""
     return NoSpace(

@@ -14,7 +14,6 @@ from twisted_ft.errors import (
     AlreadyExists,
     BadName,
     IsADirectory,
-    SourceChanged,
 )
 from twisted_ft.stores import system
 from twisted_ft.stores.capabilities import Capabilities
@@ -60,7 +59,7 @@ from twisted_ft.stores.names import (
     join,
 )
 from twisted_ft.stores.piecewise import PiecewiseUnpacker
-from twisted_ft.stores.refusals import already_exists, os_errors_named, unsayable
+from twisted_ft.stores.refusals import already_exists, os_errors_named, source_changed, unsayable
 from twisted_ft.stores.system import kind_of, mtime_of
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import Attributes, Entry
@@ -73,6 +72,10 @@ def _version(status: os.stat_result) -> bytes:
     return b"%d-%d-%d" % (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
+_TAIL = 1 << 12
+"""Bytes at the end of a file that are remembered, to tell whether it only grows."""
+
+
 @implementer(IDescriptorSource)
 class LocalSource:
     """A file of the folder, opened as ``fd``, which it closes: see ISource."""
@@ -80,9 +83,10 @@ class LocalSource:
     def __init__(self, path: bytes, fd: int, status: os.stat_result, digests: Digests) -> None:
         self._fd = fd
         self._status, self._digests = status, digests
+        self._tail = self._read_tail()
         self.attributes = Attributes(
             path=path,
-            size=status.st_size,
+            size=None if self._is_misstated() else status.st_size,
             mtime=mtime_of(status),
             mode=stat.S_IMODE(status.st_mode),
             version=_version(status),
@@ -104,20 +108,40 @@ class LocalSource:
 
     def digest(self) -> bytes | None:
         """See ISource."""
-        return self._digests.of(self._status)
+        return None if self.attributes.size is None else self._digests.of(self._status)
 
     def remember(self, digest: bytes | None) -> None:
         """See ISource."""
-        self._digests.remember(self._status, digest)
+        if self.attributes.size is not None:
+            self._digests.remember(self._status, digest)
 
-    def check(self) -> None:
-        """See ISource."""
+    def check(self) -> int:
+        """See ISource; a file that was written anew has another end where this one had its."""
         with os_errors_named(self.attributes.path):
-            if _version(os.fstat(self._fd)) != self.attributes.version:
-                raise SourceChanged(
-                    f"{escaped(self.attributes.path)}: the file changed while it was being sent; "
-                    "try again"
-                )
+            now = os.fstat(self._fd)
+        size = self.attributes.size
+        if size is None or _version(now) == self.attributes.version:
+            return now.st_size
+        if now.st_size > size and _ends_alike(self._tail, self._read_tail(), size):
+            return now.st_size
+        raise source_changed(self.attributes.path)
+
+    def _read_tail(self) -> bytes | None:
+        """What was at its end when it was opened, and a byte more where there is one by now."""
+        size = self._status.st_size
+        try:
+            return system.read_at(self._fd, min(size, _TAIL) + 1, max(size - _TAIL, 0))
+        except OSError:  # who reads it will be told
+            return None
+
+    def _is_misstated(self) -> bool:
+        """Whether it has other bytes than its status says, as below /proc and /sys.
+
+        One that has grown since has another status by now.
+        """
+        if self._tail is None or len(self._tail) == min(self._status.st_size, _TAIL):
+            return False
+        return os.fstat(self._fd).st_size == self._status.st_size
 
     def close(self) -> None:
         """See ISource."""
@@ -125,6 +149,13 @@ class LocalSource:
             fd, self._fd = self._fd, -1
             with os_errors_named(self.attributes.path):
                 os.close(fd)
+
+
+def _ends_alike(one: bytes | None, other: bytes | None, size: int) -> bool:
+    """Whether a file of ``size`` bytes has the same ones at its end, as far as that is known."""
+    if one is None or other is None:
+        return False
+    return one[: min(size, _TAIL)] == other[: min(size, _TAIL)]
 
 
 @implementer(ITreeStore, IKeepingStore, ISettlingStore)

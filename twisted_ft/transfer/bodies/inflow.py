@@ -25,7 +25,7 @@ HIGH_WATER = 4 * WRITE_SIZE
 """Bytes that may wait for the disk; past them the transport isn't read."""
 LOW_WATER = 2 * WRITE_SIZE
 """Bytes below which it is read again."""
-_PIECE_COST = 256
+PIECE_COST = 256
 """Bytes that a piece is counted as beside its own: a peer may send them one by one."""
 
 
@@ -59,6 +59,7 @@ class Inflow:
     :param intake: is paused where more comes than is written
     :param threads: where what writes is called
     :param on_failure: is told, once, why the sink takes no more
+    :param at_least: bytes that are gathered before a thread writes them
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Inflow:
         threads: Threads,
         sink: Outlet,
         on_failure: Callable[[FileTransferError], None],
+        at_least: int = WRITE_SIZE,
     ) -> None:
+        self._at_least = at_least
         self._intake, self._threads = intake, threads
         self._sink, self._on_failure = sink, on_failure
         self._digest = blake3()
@@ -88,11 +91,11 @@ class Inflow:
         if self._failed:
             return
         self._pieces.append(piece)
-        self._waiting += len(piece) + _PIECE_COST
+        self._waiting += len(piece) + PIECE_COST
         if self._waiting > HIGH_WATER and not self._paused:
             self._paused = True
             self._intake.pause()
-        if self._waiting >= WRITE_SIZE and not self._busy:
+        if self._waiting >= self._at_least and not self._busy:
             self._write_gathered()
 
     def take_from(self, waiting: SocketBody, on_taken: Callable[[SocketBody], None]) -> bool:
@@ -151,11 +154,11 @@ class Inflow:
             self._digest.update(piece)
         return 0
 
-    def _write(self, pieces: list[Buffer]) -> int:
+    def _write(self, pieces: Sequence[Buffer]) -> int:
         self._sink.write(pieces)
         for piece in pieces:
             self._digest.update(piece)
-        return sum(len(piece) + _PIECE_COST for piece in pieces)
+        return sum(len(piece) + PIECE_COST for piece in pieces)
 
     def _write_from(self, pieces: list[Buffer], waiting: SocketBody) -> int:
         size = self._write(pieces)
@@ -173,7 +176,7 @@ class Inflow:
         """Write what has gathered, where it is enough or the last; else have a rest."""
         if self._on_socket is not None:
             self._write_from_socket(self._on_socket)
-        elif self._pieces and (self._waiting >= WRITE_SIZE or self._at_rest):
+        elif self._pieces and (self._waiting >= self._at_least or self._at_rest):
             self._write_gathered()
         else:
             self._rest()

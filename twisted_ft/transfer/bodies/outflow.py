@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged
 from twisted_ft.stores.interfaces import IDescriptorSource, ISource
+from twisted_ft.stores.sources import check_read
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.ahead import read_ahead
 from twisted_ft.transfer.bodies.tracker import TransferTracker
@@ -62,6 +63,13 @@ class PieceSize:
             self.bytes = max(self.bytes // 2, min(FIRST_PIECE, self._largest))
 
 
+def size_of(source: ISource) -> int:
+    """Bytes of a source that says how many it has."""
+    size = source.attributes.size
+    assert size is not None, "a file of unknown size is sent as a stream"
+    return size
+
+
 class ReadAhead:
     """A body as a file object: ``fill`` reads and hashes a piece, ``read`` hands it out.
 
@@ -70,6 +78,7 @@ class ReadAhead:
 
     def __init__(self, source: ISource, offset: int) -> None:
         self._source = source
+        self._end = size_of(source)
         self._position = offset
         self._known = source.digest()
         self._digest = blake3()
@@ -78,7 +87,7 @@ class ReadAhead:
     @property
     def left(self) -> int:
         """Bytes that have not been read."""
-        return self._source.attributes.size - self._position
+        return self._end - self._position
 
     def digest(self) -> bytes:
         """The digest of the whole file, once it has been read, 32 bytes."""
@@ -227,9 +236,10 @@ async def send_body(
     offset: int,
     tracker: TransferTracker,
     check: Callable[[], None],
-) -> bytes:
-    """Send the body of one exchange; the digest of the whole file, 32 bytes.
+) -> tuple[bytes, int]:
+    """Send the body of one exchange.
 
+    :returns: the digest of the whole file, 32 bytes; and the bytes that it has by now
     :param offset: where the receiver goes on from
     :param tracker: is told of each piece, and may have a limit on the rate
     :param check: is called before each piece, and raises what there is to stop for
@@ -244,10 +254,8 @@ async def send_body(
         await _send_in_turns(protocol, exchange, body, tracker)
     if body.left:
         await _send_pieces(protocol, exchange, body, tracker, check)
-    await protocol.in_thread(source.check)
     digest = body.digest()
-    source.remember(digest)
-    return digest
+    return digest, await protocol.at_length(check_read, source, digest, check)
 
 
 async def _send_in_turns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 from twisted.logger import Logger
 
 from twisted_ft.errors import Cancelled, FileTransferError
@@ -22,11 +23,19 @@ class TransferProgress(msgspec.Struct):
     """bytes that the receiver had kept from an earlier run"""
     blake3: bytes = b""
     """the digest of the whole file, 32 bytes, once both ends know it"""
+    grown: bool = False
+    """whether the sender's file has grown since; what was there when it was offered is here"""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; where nobody knows yet how many, those that have come."""
+        return self.position if self.file.size is None else self.file.size
 
     @property
     def position(self) -> int:
         """How much of the file the receiver has, or is being sent, in bytes."""
-        return min(self.resumed_from + self.sent, self.file.size)
+        came = self.resumed_from + self.sent
+        return came if self.file.size is None else min(came, self.file.size)
 
 
 Progress = Callable[[TransferProgress], None]
@@ -76,10 +85,18 @@ class TransferTracker:
         self.known.sent += size
         self._tell()
 
-    def ends(self, blake3: bytes) -> TransferProgress:
-        """The file is verified, and in its place."""
-        self.known.blake3 = blake3
-        return self.known
+    def ends(self, blake3: bytes, size: int | None = None) -> TransferProgress:
+        """The file is verified, and in its place.
+
+        :param size: bytes that its sender has by now, as Done says
+        """
+        known = self.known
+        known.blake3 = blake3
+        if known.file.size is None:
+            known.file = replace(known.file, size=size)
+        else:
+            known.grown = size is not None and size > known.file.size
+        return known
 
     def cancel(self) -> None:
         """Nobody wants it any more."""

@@ -24,6 +24,9 @@ LEAST_RATE = 100
 the name of its file from others; what it sent is kept, and it can carry on."""
 BODY_WINDOWS = 2
 """Times the patience for silence in which a body must have come at that rate."""
+STREAM_PAUSE = 3600
+"""Seconds for which a body of unknown size may pause, as what makes it does, while its sender says
+that it goes on.  It couldn't be carried on, as nothing of it is kept."""
 LOOKS = 8
 """How often, in the patience for silence, it is looked at whether anything was taken."""
 READING_AGAIN = 10_000_000
@@ -149,7 +152,15 @@ class PeerTimeout:
             self._bytes.stop()
         else:
             reading = self._conversation.kept_of(exchange) / READING_AGAIN
-            self._bytes.run(BODY_WINDOWS * self._silence + reading)
+            self._bytes.run(self._body_demands[0] + reading)
+
+    @property
+    def _body_demands(self) -> tuple[int, int]:
+        """In how many seconds how many bytes of the body must come."""
+        if self._conversation.is_stream(self._body):
+            return max(STREAM_PAUSE, self._silence), 1
+        seconds = BODY_WINDOWS * self._silence
+        return seconds, seconds * LEAST_RATE
 
     def reading_paused(self) -> None:
         """Nothing that the other side says is heard."""
@@ -211,10 +222,11 @@ class PeerTimeout:
             seconds, self._unheard = self._unheard, 0.0
             self._bytes.run(seconds)
             return
-        seconds = BODY_WINDOWS * self._silence
+        seconds, least = self._body_demands
         came, self._body_bytes = self._body_bytes, 0
-        if came >= seconds * LEAST_RATE:
+        if came >= least:
             self._bytes.run(seconds)
         else:
             text = f"the other side has sent {came} bytes of a file in {seconds} seconds"
-            self._timed_out(TimedOut(f"{text}; run again to carry on"))
+            again = "" if self._conversation.is_stream(self._body) else " to carry on"
+            self._timed_out(TimedOut(f"{text}; run again{again}"))

@@ -33,6 +33,8 @@ class Receiving(Dialogue):
     :param durable: whether it is synced at all
     """
 
+    _DAMAGED = "what arrived isn't what was sent; it is dropped"
+
     def __init__(
         self,
         protocol: FileTransferProtocol,
@@ -50,13 +52,17 @@ class Receiving(Dialogue):
         self, path: bytes, store: IStore, name: bytes, compare: str = BY_TIME
     ) -> TransferProgress:
         """Ask for ``path``, and receive it into ``store`` as ``name``."""
+        file = await self.ask(path)
+        file = replace(file, path=name)
+        return await self.receive(file, store, overwrite=True, compare=compare)
+
+    async def ask(self, path: bytes) -> Attributes:
+        """Ask for ``path``; what is offered of it."""
         try:
             self.protocol.say(Get(self.number, path))
-            offer = await self.hear(Offer)
+            return (await self.hear(Offer)).file
         except Exception:
             raise await self.called_off(Failure()) from None
-        file = replace(offer.file, path=name)
-        return await self.receive(file, store, overwrite=True, compare=compare)
 
     async def receive(
         self,
@@ -76,11 +82,26 @@ class Receiving(Dialogue):
         :raises Differs: what is here is another one; it can be offered again
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
+
+        def begin() -> Standing | ISink:
+            standing = standing_file(store, file, compare)
+            return standing or open_sink(store, file, overwrite, self._durable, owner)
+
+        return await self.receive_into(begin, file, published)
+
+    async def receive_into(
+        self,
+        begin: Callable[[], Standing | ISink],
+        file: Attributes,
+        published: Published | None = None,
+    ) -> TransferProgress:
+        """As ``receive``, into what ``begin`` gives, which is called in a thread.
+
+        :param begin: a file that is here and may be the one that comes; else where that goes
+        """
         self._tracker.begins(file)
         try:
-            sink = await self.protocol.in_thread(
-                _standing_or_sink, store, file, compare, overwrite, self._durable, owner
-            )
+            sink = await self.protocol.in_thread(begin)
             if isinstance(sink, Standing):
                 await self._compare(sink, file)
             moved = await self._receive_or_keep(sink, file, published)
@@ -93,20 +114,22 @@ class Receiving(Dialogue):
         """Have the sender say the digest of a file that is here, and see whether it is the same."""
         try:
             self.check()
-            digest = await self._said_digest(standing, file) if file.size else blake3().digest()
+            digest = blake3().digest()
+            if file.size:
+                digest = await self._said_digest(standing, file, file.size)
             self._tracker.ends(digest)
             await self.protocol.in_thread(standing.settle, file)
         finally:
             self.protocol.in_thread(standing.source.close).addErrback(as_error)
         raise Unchanged(f"{escaped(file.path)}: already there, with the same content")
 
-    async def _said_digest(self, standing: Standing, file: Attributes) -> bytes:
+    async def _said_digest(self, standing: Standing, file: Attributes, size: int) -> bytes:
         """The digest that the sender says, which is that of the file here, 32 bytes.
 
         :raises Differs: it isn't
         """
-        self._tracker.goes_on_from(file.size)
-        self.protocol.say(Accept(self.number, file.size))
+        self._tracker.goes_on_from(size)
+        self.protocol.say(Accept(self.number, size))
         hashing = self.protocol.at_length(standing.digest, self.check)
         try:
             done = await self.hear(Done)
@@ -135,7 +158,7 @@ class Receiving(Dialogue):
     ) -> TransferProgress:
         self.check()
         self._tracker.goes_on_from(sink.offset)
-        self._inflow = Inflow(self.protocol.reading, self.protocol, sink, self._sink_failed)
+        self._inflow = self._inflow_into(sink)
         self.protocol.say(Accept(self.number, sink.offset))
         done = await self.hear(Done)
         await self._inflow.at_rest()
@@ -143,14 +166,17 @@ class Receiving(Dialogue):
             raise self.failure
         if self._inflow.digest() != done.blake3:
             await self.protocol.in_thread(sink.discard)
-            raise Corrupt(f"{escaped(file.path)}: what arrived isn't what was sent; it is dropped")
+            raise Corrupt(f"{escaped(file.path)}: {self._DAMAGED}")
         await self.protocol.in_thread(sink.publish)
-        progress = self._tracker.ends(done.blake3)
+        progress = self._tracker.ends(done.blake3, done.size)
         if published is not None:
             with self.protocol.keep_alive.under_way():
                 await published(progress)
         self.protocol.say(Receipt(self.number, done.blake3))
         return progress
+
+    def _inflow_into(self, sink: ISink) -> Inflow:
+        return Inflow(self.protocol.reading, self.protocol, sink, self._sink_failed)
 
     def fail(self, error: FileTransferError) -> None:
         """See Dialogue."""
@@ -183,11 +209,3 @@ class Receiving(Dialogue):
     def _sink_failed(self, error: FileTransferError) -> None:
         """The disk takes no more: say so at once; the sender's Abort ends the exchange."""
         self.fail(self.tell(error))
-
-
-def _standing_or_sink(
-    store: IStore, file: Attributes, compare: str, overwrite: bool, durable: bool, owner: str
-) -> Standing | ISink:
-    """A file that is here and may be the one that comes; else where that goes.  Blocks."""
-    standing = standing_file(store, file, compare)
-    return standing or open_sink(store, file, overwrite, durable, owner)

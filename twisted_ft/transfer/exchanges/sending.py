@@ -6,14 +6,25 @@ from blake3 import blake3
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
-from twisted_ft.errors import Corrupt, Unchanged
+from twisted_ft.errors import Corrupt, FileTransferError, Unchanged, Unsupported
 from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.outflow import send_body
+from twisted_ft.transfer.bodies.streams import SourceStream, Stream, send_stream
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.transfer.failures import as_error
-from twisted_ft.wire.messages import BY_TIME, Accept, Done, Offer, Receipt
+from twisted_ft.wire.conversation import STREAMS, Side
+from twisted_ft.wire.messages import (
+    BY_NOTHING,
+    BY_TIME,
+    Accept,
+    Attributes,
+    Done,
+    Offer,
+    Receipt,
+)
 
 
 class Sending(Dialogue):
@@ -28,6 +39,8 @@ class Sending(Dialogue):
         super().__init__(protocol, number)
         self._tracker = tracker or TransferTracker()
         self._tracker.stop = self.fail
+        self._stream: Stream | None = None
+        """what is being sent, where its size isn't known"""
 
     async def answer(self, store: IStore, path: bytes) -> TransferProgress:
         """Send what a Get has asked for, or say Abort."""
@@ -47,26 +60,28 @@ class Sending(Dialogue):
         """
         self._tracker.begins(source.attributes)
         try:
-            digest = await self._send_source(source, path, compare)
+            done = await self._send_source(source, path, compare)
         except Exception:
             raise await self.called_off(Failure()) from None
         self.protocol.leave(self.number)
-        return self._tracker.ends(digest)
+        return self._tracker.ends(done.blake3, done.size)
 
-    async def _send_source(self, source: ISource, path: bytes, compare: str) -> bytes:
-        """Send it; the digest that the receiver has verified, 32 bytes."""
-        digest = b"" if source.attributes.size else blake3().digest()
+    async def _send_source(self, source: ISource, path: bytes, compare: str) -> Done:
+        """Send it; what was said at its end, which the receiver has verified."""
+        file = replace(source.attributes, path=path)
+        digest = blake3().digest() if file.size == 0 else b""
         try:
             self.check()
             self._tracker.check()
-            self.protocol.say(Offer(self.number, replace(source.attributes, path=path), compare))
+            if file.size is None:
+                return await self._send_stream(file, SourceStream(source, self.protocol.in_thread))
+            self.protocol.say(Offer(self.number, file, compare))
             accept = await self.hear(Accept)
             self._tracker.goes_on_from(accept.offset)
-            digest = await send_body(
+            digest, size = await send_body(
                 self.protocol, self.number, source, accept.offset, self._tracker, self.check
             )
-            self.protocol.say(Done(self.number, digest))
-            return (await self.hear(Receipt)).blake3
+            return await self._end(Done(self.number, digest, size))
         except Corrupt:
             source.remember(None)
             raise
@@ -75,3 +90,50 @@ class Sending(Dialogue):
             raise
         finally:
             self.protocol.in_thread(source.close).addErrback(as_error)
+
+    async def send_stream(self, file: Attributes, stream: Stream) -> TransferProgress:
+        """Send ``stream`` to its end as ``file``, which has no size.
+
+        :raises FileTransferError: it didn't arrive, or the receiver wouldn't have it
+        """
+        self._tracker.begins(file)
+        try:
+            done = await self._send_stream(file, stream)
+        except Exception:
+            raise await self.called_off(Failure()) from None
+        self.protocol.leave(self.number)
+        return self._tracker.ends(done.blake3, done.size)
+
+    async def _send_stream(self, file: Attributes, stream: Stream) -> Done:
+        self.check()
+        self._tracker.check()
+        if STREAMS not in self.protocol.conversation.peer_features:
+            raise unsupported(self.protocol.side, file.path)
+        self.protocol.say(Offer(self.number, file, BY_NOTHING))
+        self._tracker.goes_on_from((await self.hear(Accept)).offset)
+        self._stream = stream
+        digest, size = await send_stream(
+            self.protocol, self.number, stream, self._tracker, self.check
+        )
+        return await self._end(Done(self.number, digest, size))
+
+    async def _end(self, done: Done) -> Done:
+        """All of it has been sent; what was said then, once the receiver has verified it."""
+        self.protocol.say(done)
+        await self.hear(Receipt)
+        return done
+
+    def fail(self, error: FileTransferError) -> None:
+        """See Dialogue."""
+        super().fail(error)
+        if self._stream is not None:
+            self._stream.stop(error)
+
+
+def unsupported(side: Side, path: bytes) -> Unsupported:
+    """The failure where the other side takes no files of unknown size."""
+    peer = "this server" if side is Side.CLIENT else "this client"
+    return Unsupported(
+        f"{escaped(path)}: its size isn't known before it is read, and {peer} takes no such files; "
+        "it is of an older version"
+    )
