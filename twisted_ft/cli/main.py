@@ -54,20 +54,25 @@ class Rate(click.ParamType[float]):
         return float(rate)
 
 
+_STREAM = "-"
+"""What standard input and output are called; a file of this name is ./-"""
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+_VERBOSE = click.option(
+    "--verbose", "-v", is_flag=True, help="Say what is waited for until there is a connection."
+)
+_TIMEOUT = click.option(
+    "--timeout",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when the server, at its turn, says nothing for so long.",
+)
 _REPORTING = (
-    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
-    click.option(
-        "--verbose", "-v", is_flag=True, help="Say what is waited for until there is a connection."
-    ),
+    _QUIET,
+    _VERBOSE,
     click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
-    click.option(
-        "--timeout",
-        type=click.IntRange(min=1),
-        default=30,
-        show_default=True,
-        metavar="SECONDS",
-        help="Give up when the server, at its turn, says nothing for so long.",
-    ),
+    _TIMEOUT,
 )
 _TLS_CA = click.option(
     "--tls-ca",
@@ -195,7 +200,8 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     """Download files, or with -r whole folders.
 
     DEST is a file, or a folder if it exists as one or ends in "/" (then it is made); it is the
-    current folder if left out.  A file has its name only once it is verified.
+    current folder if left out.  A file has its name only once it is verified.  DEST may be "-",
+    standard output.
 
     With -r, what is in ft://HOST/NAME/ goes into DEST, and ft://HOST/NAME becomes DEST/NAME.
     """
@@ -207,6 +213,8 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
         urls.append(last)
     places = [_url(each) for each in urls]
     wanted = _tree_options(deep, given)
+    if deep and dest == _STREAM:
+        raise click.UsageError("a whole folder can't go to standard output; name a folder as DEST")
     if deep:
         with loading(places):
             from twisted_ft.cli.run import run
@@ -215,6 +223,10 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
         trees = options_of(wanted)
         return run(_options(given), lambda command: get_trees(command, places, dest, trees))
     _check_names(places)
+    if dest == _STREAM:
+        if given["json"]:
+            raise click.UsageError("with - standard output has the file; leave --json out")
+        return _cat(places, given)
     with loading(places):
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import get_all
@@ -227,6 +239,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
         "ft put report.pdf ft://host/inbox/",
         "ft put report.pdf ft://host/inbox/new-name.pdf",
         "ft put -r --exclude '*.o' project ft://host/backup/",
+        "pg_dump db | ft put - ft://host/backup/db.sql",
     )
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
@@ -236,7 +249,7 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """Upload files, or with -r whole folders.
 
     A URL that ends in "/" is a folder, else it is the file's new name.  A file that is there is
-    replaced in one step, unless the server forbids it.
+    replaced in one step, unless the server forbids it.  PATH may be "-", standard input.
 
     With -r, what is in NAME/ goes into the URL's folder, and NAME becomes NAME in it.
     """
@@ -245,6 +258,8 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
             raise click.UsageError(
                 f"{path!r} is a URL, and what is to be put is here; get it first, then put it"
             )
+    if _STREAM in paths:
+        _check_input(paths, url, deep)
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
     wanted = _tree_options(deep, given)
@@ -255,11 +270,31 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
 
         trees = options_of(wanted)
         return run(_options(given), lambda command: put_trees(command, paths, url, trees))
+    if _STREAM in paths:
+        with loading([url]):
+            from twisted_ft.cli.cat import put_input
+            from twisted_ft.cli.run import run
+
+        return run(_options(given), lambda command: put_input(command, url))
     with loading([url]):
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import put_all
 
     return run(_options(given), lambda command: put_all(command, paths, url))
+
+
+@cli.command(epilog=_examples("ft cat ft://host/log.txt | less", "ft cat ft://host/a.tar | tar x"))
+@click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
+@_with(_LIMIT_RATE, _NO_PROGRESS, _QUIET, _VERBOSE, _TIMEOUT, _TLS_CA)
+def cat(urls: tuple[Location, ...], **given: Any) -> int:
+    """Write files to standard output, one after another.
+
+    Each is verified at its end: where that fails, the exit status is 1, and what was written is not
+    to be used.
+    """
+    places = list(urls)
+    _check_names(places)
+    return _cat(places, given)
 
 
 @cli.command(
@@ -405,6 +440,24 @@ def _check_names(places: list[Location]) -> None:
     for place in places:
         if place.names_folder:
             raise click.UsageError(f"{place} names a folder; name a file in it, or give -r")
+
+
+def _cat(places: list[Location], given: dict[str, Any]) -> int:
+    with loading(places):
+        from twisted_ft.cli.cat import cat as cat_all
+        from twisted_ft.cli.run import run
+
+    return run(_options(given), lambda command: cat_all(command, places))
+
+
+def _check_input(paths: Sequence[str], url: Location, deep: bool) -> None:
+    """Whether standard input, which is among ``paths``, can go to ``url``."""
+    if deep:
+        raise click.UsageError("standard input is not a folder; leave -r out")
+    if url.names_folder:
+        raise click.UsageError(f"standard input has no name; give it one: {url}NAME")
+    if len(paths) > 1:
+        raise click.UsageError("standard input goes by itself; leave the other paths out")
 
 
 def _check_below_root(places: Sequence[Location]) -> None:

@@ -46,13 +46,14 @@ class Report:
 
             self._bar = Bar(clock)
 
-    def begin(self, name: str, sized: bool = True) -> Tracked:
+    def begin(self, name: str, sized: bool = True, shown: bool = True) -> Tracked:
         """A file is next.
 
         :param sized: whether its size is known from the start
+        :param shown: whether there is room for a progress bar
         """
         tracked = Tracked()
-        if self._bar is not None:
+        if self._bar is not None and shown:
             tracked.watch = self._bar.begin(escaped(name), sized)
         return tracked
 
@@ -151,10 +152,14 @@ class Report:
         if not self.options.quiet:
             self.say(f"waiting for a few seconds: {printable(error.text)}")
 
-    def interrupted(self) -> None:
-        """Ctrl-C."""
+    def interrupted(self, carries_on: bool = True) -> None:
+        """Ctrl-C.
+
+        :param carries_on: whether the same command goes on with what has arrived
+        """
         self.end_bar()
-        self.say("interrupted; run the same command again to carry on")
+        again = "; run the same command again to carry on" if carries_on else ""
+        self.say(f"interrupted{again}")
 
     def line(self, **fields: Any) -> None:
         """One JSON object."""
@@ -177,6 +182,8 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
         "seconds": round(delivery.seconds, 6),
         "status": delivery.status,
     }
+    if delivery.grown:
+        fields.update(grown=True)
     if delivery.error is not None:
         fields.update(code=delivery.error.code, error=delivery.error.text)
     return fields
@@ -191,7 +198,8 @@ def _sentence(delivery: Delivery, verified: bool) -> str:
         text += f" ({size(delivery.sent / delivery.seconds)}/s)"
     if delivery.resumed_from:
         text += f", carried on from {size(delivery.resumed_from)}"
-    return text + (", verified" if verified else "")
+    text += ", verified" if verified else ""
+    return text + ("; it has grown since" if delivery.grown else "")
 
 
 def size(count: float) -> str:

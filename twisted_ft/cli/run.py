@@ -33,6 +33,8 @@ class Command:
         self.runtime = Runtime.of(reactor)
         self.options = options
         self.report = Report(options, reactor)
+        self.carries_on = True
+        """whether the same command, run again, goes on with what has arrived"""
         self._clients: dict[tuple[str, str, int], Client] = {}
 
     async def client(self, place: Location) -> Client:
@@ -78,7 +80,7 @@ def run(options: CommandOptions, begin: Callable[[Command], Work]) -> int:
         try:
             status = await work
         except CancelledError:
-            command.report.interrupted()
+            command.report.interrupted(command.carries_on)
             status = INTERRUPTED
         finally:
             command.report.end_bar()
