@@ -41,9 +41,9 @@ class Chunks:
 
     async def close(self) -> None:
         """Have no more of it; may be called more than once."""
+        self._inbox.end(None)
         if self._reading is not None:
             self._reading.cancel()
-        self._inbox.end(None)
 
 
 @implementer(IConsumer)

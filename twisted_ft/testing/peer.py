@@ -58,10 +58,10 @@ class ScriptedPeer(Protocol):
         self.greet()
         self.say(Hello((1,), "scripted", (), limits))
 
-    def welcome(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    def welcome(self, limits: Limits = DEFAULT_LIMITS, features: tuple[str, ...] = ()) -> None:
         """Greet, as a server."""
         self.greet()
-        self.say(Welcome(1, "scripted", (), limits))
+        self.say(Welcome(1, "scripted", features, limits))
 
     def say(self, *messages: Message) -> None:
         """Send messages, as they are: nothing checks whether they may be said."""

@@ -28,7 +28,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
-def sized(path: bytes, size: int) -> Attributes:
+def sized(path: bytes, size: int | None) -> Attributes:
     """A file of so many bytes."""
     return Attributes(path, size, 0, 0o644, b"1")
 
@@ -90,6 +90,24 @@ def test_open_sinks_have_their_room(disk: Path) -> None:
     assert first.offset == 8 * MB
     first.write([b"x" * (2 * MB)])
     first.publish()
+
+
+def test_a_file_of_unknown_size_is_stopped_where_it_no_longer_fits(disk: Path) -> None:
+    """Some space stays free, and what others were promised; nothing of it is left behind."""
+    store = LocalStore(disk, min_free=5 * MB)
+    promised = store.sink(sized(b"promised", 4 * MB), True)
+    sink = store.sink(sized(b"stream", None), True)
+    for _ in range(6):
+        sink.write([bytes(MB // 2), bytes(MB // 2)])
+    with pytest.raises(NoSpace, match=r"stream: there is no room for more than [67],\d{3},\d{3} "):
+        sink.write([bytes(MB)])
+    assert free(disk) >= 9 * MB
+    promised.write([bytes(4 * MB)])
+    promised.publish()
+    before = free(disk)
+    sink.keep()
+    assert free(disk) >= before + 5 * MB
+    assert sorted(os.listdir(disk)) == ["promised"]
 
 
 def test_of_many_at_once_only_those_get_in_that_fit(disk: Path) -> None:

@@ -29,7 +29,7 @@ from twisted_ft.stores.conformance.samples import (
     opened,
     put,
 )
-from twisted_ft.stores.interfaces import ISettlingStore, ISink, IStore
+from twisted_ft.stores.interfaces import IKeepingStore, ISettlingStore, ISink, IStore
 from twisted_ft.wire.messages import Attributes
 
 
@@ -201,6 +201,55 @@ class SinkConformance(LackingConformance):
         following.write([b"12345678"[following.offset :]])
         following.publish()
         assert content_in(store, b"new") == b"12345678"
+
+    # -- sinks: of unknown size --------------------------------------------------------------
+
+    @pytest.mark.parametrize("size", [0, 1, 3_000_000])
+    def test_a_file_of_unknown_size_is_received(self, store: IStore, size: int) -> None:
+        """It has its name when it is published, and is as large as what came."""
+        content = content_of(size)
+        sink = store.sink(replace(described(b"new", content), size=None, version=b""), False)
+        assert sink.offset == 0
+        assert b"".join(sink.kept()) == b""
+        sink.write([content[: size // 3], memoryview(content)[size // 3 :]])
+        assert names_in(store) == [b"file", b"folder"]
+        with pytest.raises(Busy):
+            store.sink(described(b"new", content), True)
+        sink.publish()
+        assert content_in(store, b"new") == content
+        (entry,) = store.entries(b"new")
+        assert (entry.size, entry.mtime) == (size, TIME)
+
+    @pytest.mark.parametrize("end", ["keep", "discard", "taken"])
+    def test_nothing_is_kept_of_a_file_of_unknown_size(self, store: IStore, end: str) -> None:
+        """However it ends."""
+        unknown = replace(described(b"new", b"12345678"), size=None)
+        sink = store.sink(unknown, False)
+        sink.write([b"1234"])
+        if end == "taken":
+            self.add_file(store, b"new", b"from elsewhere")
+            with pytest.raises(AlreadyExists):
+                sink.publish()
+        else:
+            getattr(sink, end)()
+        if IKeepingStore.providedBy(store):
+            assert list(IKeepingStore(store).kept(b"", True)) == []
+        for file in (unknown, described(b"new", b"12345678")):
+            following = store.sink(file, True)
+            assert following.offset == 0
+            following.discard()
+
+    def test_what_was_kept_is_no_part_of_a_file_of_unknown_size(self, store: IStore) -> None:
+        """Nobody knows what it would be a part of."""
+        file = described(b"new", b"12345678")
+        sink = store.sink(file, True)
+        sink.write([b"1234"])
+        sink.keep()
+        sink = store.sink(replace(file, size=None), True)
+        assert sink.offset == 0
+        sink.write([b"other"])
+        sink.publish()
+        assert content_in(store, b"new") == b"other"
 
     # -- sinks: what is refused --------------------------------------------------------------
 
