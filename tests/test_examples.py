@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
@@ -172,6 +174,25 @@ def test_the_page_on_embedding(tmp_path: Path, capsys: pytest.CaptureFixture[str
     there = network.run(names["fetch_if_there"](client, "reports/may.pdf", tmp_path))
     assert there.status == "skipped"
     assert network.run(names["fetch_if_there"](client, "nothing", tmp_path)) is None
+
+
+def test_the_page_on_streams() -> None:
+    names = names_of("embedding.md")
+    network, store = MemoryNetwork(), MemoryStore({b"a": b"hello"})
+    factory = FileTransferFactory(store, writable=True, runtime=network.runtime)
+    client = network.client(factory)
+    digest = network.run(ensureDeferred(names["sha256_of"](client, "a")))
+    assert digest == sha256(b"hello").hexdigest()
+
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    network.run(ensureDeferred(names["save_rows"](client, "rows", rows())))
+    assert store.files[b"rows"].content == b"1\n2\n"
+    file = BytesIO(b"world")
+    assert network.run(ensureDeferred(names["upload_open_file"](client, file, "b"))).size == 5
+    assert store.files[b"b"].content == b"world"
 
 
 def test_the_page_on_sessions_and_events(tmp_path: Path) -> None:
