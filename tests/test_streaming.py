@@ -244,6 +244,24 @@ def test_an_iterator_is_written(size: int, piece: int) -> None:
     assert seen[-1] == size
 
 
+def test_a_limit_on_the_rate_holds() -> None:
+    """Evenly, and not a large piece at a time."""
+    store, network = MemoryStore(), MemoryNetwork()
+    factory = FileTransferFactory(store, writable=True, runtime=network.runtime)
+    connecting = connect(network.endpoint(factory), runtime=network.runtime, limit_rate=10_000)
+    seen: list[tuple[float, int]] = []
+    call = network.run(connecting).write(
+        "a",
+        pieces(CONTENT[:100_000], 100_000),
+        lambda now: seen.append((network.clock.seconds(), now.sent)),
+    )
+    for _ in range(120):
+        network.advance(0.1)
+    assert network.run(call).size == 100_000
+    assert len(seen) > 50
+    assert 9 <= seen[-1][0] - seen[0][0] <= 11
+
+
 def test_an_iterator_that_fails_leaves_nothing() -> None:
     async def failing() -> AsyncIterator[bytes]:
         yield CONTENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.saying import ROOT, D, F, H, whole
 from twisted_ft import MemoryStore
@@ -80,6 +81,52 @@ def ends() -> Ends:
 
 
 # -- a file --------------------------------------------------------------------------------
+
+
+STREAM = replace(FILE, size=None)
+
+
+def test_a_file_of_unknown_size(ends: Ends) -> None:
+    ends.client(Get(1, b"a"))
+    ends.server(Offer(1, STREAM))
+    ends.client(Accept(1, 0))
+    ends.server_data(1, 5)
+    ends.server_data(1, 1 << 20)
+    ends.server(Done(1, DIGEST, (1 << 20) + 5))
+    ends.client(Receipt(1, DIGEST))
+
+
+@pytest.mark.parametrize("size", [None, 0, 4, 6])
+def test_a_file_of_unknown_size_of_which_another_number_comes(ends: Ends, size: int | None) -> None:
+    ends.client(Get(1, b"a"))
+    ends.server(Offer(1, STREAM))
+    ends.client(Accept(1, 0))
+    ends.server_data(1, 5)
+    ends.server_breaks(Done(1, DIGEST, size), f"is done with {size} bytes, and sent 5")
+
+
+def test_nothing_is_kept_of_a_file_of_unknown_size(ends: Ends) -> None:
+    ends.client(Get(1, b"a"))
+    ends.server(Offer(1, STREAM))
+    ends.client_breaks(Accept(1, 3), "nothing of a file of unknown size is kept")
+
+
+@pytest.mark.parametrize("size", [None, 5, 6, 1 << 40])
+def test_a_file_may_have_grown(ends: Ends, size: int | None) -> None:
+    """An earlier version doesn't say."""
+    ends.client(Get(1, b"a"))
+    ends.server(Offer(1, FILE))
+    ends.client(Accept(1, 2))
+    ends.server_data(1, 3)
+    ends.server(Done(1, DIGEST, size))
+
+
+def test_a_file_may_not_have_become_shorter(ends: Ends) -> None:
+    ends.client(Get(1, b"a"))
+    ends.server(Offer(1, FILE))
+    ends.client(Accept(1, 0))
+    ends.server_data(1, 5)
+    ends.server_breaks(Done(1, DIGEST, 4), "is done with 4 bytes of 5")
 
 
 def test_another_file_than_was_asked_for(ends: Ends) -> None:

@@ -14,7 +14,7 @@ from twisted_ft import Client, Delivery, FileTransferFactory, LocalStore, Memory
 from twisted_ft.errors import SourceChanged
 from twisted_ft.stores.conformance.samples import packed
 from twisted_ft.testing import MemoryNetwork
-from twisted_ft.wire.messages import Whole
+from twisted_ft.wire.messages import Abort, Get, Whole
 
 CONTENT = content_of(3_000_000)
 PROC = Path("/proc/cpuinfo")
@@ -160,3 +160,18 @@ def test_all_that_is_in_the_files_of_a_tree_is_sent(tmp_path: Path, direction: s
             arrived = two.served / "in" / SYS.name
         assert statuses(results) == {"done"}
         assert arrived.read_bytes() == SYS.read_bytes()
+
+
+@pytest.mark.skipif(not PROC.is_file(), reason="there is none here")
+def test_a_client_of_an_earlier_version_is_told(tmp_path: Path) -> None:
+    network = MemoryNetwork()
+    factory = FileTransferFactory(LocalStore(PROC.parent), runtime=network.runtime)
+    peer = network.scripted_client(factory)
+    peer.hello()
+    network.settle()
+    peer.say(Get(1, os.fsencode(PROC.name)))
+    network.settle()
+    last = peer.messages[-1]
+    assert isinstance(last, Abort)
+    assert last.code == "unsupported"
+    assert "this client takes no such files; it is of an older version" in last.text

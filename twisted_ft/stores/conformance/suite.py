@@ -100,7 +100,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
                 assert source.read(offset, count) == content[offset : offset + count]
             assert source.read(size, 10) == b""
             assert source.read(size + 10, 10) == b""
-            source.check()
+            assert source.check() == size
 
     def test_a_source_is_closed_twice(self, store: IStore) -> None:
         """Which does no harm."""

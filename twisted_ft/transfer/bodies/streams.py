@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.interfaces import ISource
-from twisted_ft.transfer.bodies.outflow import PIECE
+from twisted_ft.transfer.bodies.outflow import FIRST_PIECE, PIECE, PieceSize
 from twisted_ft.transfer.bodies.tracker import TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.event import Event
@@ -209,6 +209,7 @@ class StreamBody:
         self._protocol, self._exchange, self._stream = protocol, exchange, stream
         self._tracker, self._check = tracker, check
         self._digest = blake3()
+        self._piece = PieceSize(PIECE, tracker.limit.rate if tracker.limit is not None else None)
         self._by_thread = (
             tracker.limit is None
             and protocol.writing.can_lease
@@ -235,32 +236,38 @@ class StreamBody:
             await self._protocol.in_thread(self._digest.update, piece)
         else:
             self._digest.update(piece)
-        writing = self._protocol.writing
-        for begin in range(0, len(piece), PIECE):
-            part = piece[begin : begin + PIECE]
+        writing, runtime, gone = self._protocol.writing, self._protocol.runtime, 0
+        while gone < len(piece):
+            began = runtime.now()
+            part = piece[gone : gone + self._piece.bytes]
             await writing.writable()
             self._check()
             writing.send_data(self._exchange, part)
+            gone += len(part)
             self._went(len(part))
-            await paced(self._tracker.limit, len(part), self._protocol.runtime)
+            await paced(self._tracker.limit, len(part), runtime)
+            self._piece.took(runtime.now() - began)
 
     async def _send_in_turns(self, stream: DescriptorStream) -> None:
         """Have a thread lease the socket, again and again, as long as much comes in its turn."""
         sent = _FAST
+        size = self._piece.bytes
         while sent >= _FAST and self._by_thread:
             sent = 0
 
             def send_on(frames: SocketFrames) -> None:
-                nonlocal sent
-
                 def fill(buffer: memoryview) -> int:
-                    nonlocal sent
+                    nonlocal sent, size
                     self._check()
-                    count = stream.read_into(buffer) if frames.may_begin else 0
+                    count = stream.read_into(buffer[:size]) if frames.may_begin else 0
                     sent += count
+                    size = min(2 * size, PIECE)
                     return count
 
+                nonlocal size
                 relay(fill, PIECE, self._digest.update, frames.write)
+                if frames.rest:
+                    size = FIRST_PIECE
 
             try:
                 self._by_thread = await self._protocol.writing.lease_socket(self._exchange, send_on)
