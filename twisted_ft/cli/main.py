@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
+from twisted_ft.cli.completing import urls
 from twisted_ft.cli.loading import loading
 from twisted_ft.cli.options import INTERRUPTED, CommandOptions
 from twisted_ft.cli.streams import open_streams, status_with_output
@@ -34,6 +35,22 @@ class Url(click.ParamType[Location]):
             return value if isinstance(value, Location) else parse_url(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """See ParamType."""
+        return urls(incomplete)
+
+
+class UrlOrPath(click.ParamType[str]):
+    """What may be a URL, or a file here: what it is is seen later."""
+
+    name = "path"
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """See ParamType."""
+        if is_url(incomplete):
+            return urls(incomplete)
+        return [CompletionItem(incomplete, type="file")]
 
 
 class Rate(click.ParamType[float]):
@@ -194,7 +211,7 @@ def show_help(context: click.Context, command: str | None) -> int:
         "ft get -r fts://host/photos .",
     )
 )
-@click.argument("sources", nargs=-1, required=True, metavar="URL... [DEST]")
+@click.argument("sources", nargs=-1, required=True, type=UrlOrPath(), metavar="URL... [DEST]")
 @_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     """Download files, or with -r whole folders.
@@ -242,7 +259,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
         "pg_dump db | ft put - ft://host/backup/db.sql",
     )
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", nargs=-1, required=True, type=UrlOrPath())
 @click.argument("url", type=Url())
 @_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
 def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
