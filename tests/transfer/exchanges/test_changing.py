@@ -109,7 +109,7 @@ def test_a_server_that_keeps_what_it_has() -> None:
 def test_removing() -> None:
     network, client = serve(store())
     assert network.run(client.remove("a")) == 1
-    with pytest.raises(IsADirectory, match="-r"):
+    with pytest.raises(IsADirectory, match="this is a folder"):
         network.run(client.remove("folder"))
     assert network.run(client.remove("folder/", deep=True)) == 4
     assert paths(network, client) == []
