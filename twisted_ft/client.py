@@ -25,15 +25,7 @@ from twisted_ft.transfer.bodies.passing import Output
 from twisted_ft.transfer.bodies.streams import IteratorStream, Stream
 from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
 from twisted_ft.walk import Walk
-from twisted_ft.wire.messages import (
-    BY_NOTHING,
-    BY_SIZE,
-    BY_TIME,
-    Attributes,
-    Entry,
-    MakeFolder,
-    Rename,
-)
+from twisted_ft.wire.messages import BY_NOTHING, BY_SIZE, BY_TIME, Attributes, Entry, Rename
 
 if TYPE_CHECKING:  # loaded where a tree is moved, and by nobody else
     from twisted_ft.trees.deliveries import Deliveries
@@ -67,6 +59,7 @@ class Client:
         *,
         checksum: bool = False,
         force: bool = False,
+        parents: bool = False,
     ) -> Deferred[Delivery]:
         """Download a file, and carry on with it where an earlier run was cut off.
 
@@ -77,12 +70,15 @@ class Client:
         :param progress: is told how it goes, piece by piece
         :param checksum: a file that is there is compared if it has the same size, whatever its time
         :param force: what is there isn't compared: the file is sent
+        :param parents: missing folders above are made, too
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
 
         async def get(tracker: TransferTracker) -> Delivery:
             connection, asked = self._connection, _checked(path)
-            folder, name = await connection.runtime.in_thread(destination, os.fspath(dest), asked)
+            folder, name = await connection.runtime.in_thread(
+                destination, os.fspath(dest), asked, parents
+            )
             store = LocalStore(folder, durable=connection.durable)
             compare = _compared(checksum, force)
             delivery = await connection.fetch(asked, store, _checked(name), tracker, compare)
@@ -98,16 +94,19 @@ class Client:
         *,
         checksum: bool = False,
         force: bool = False,
+        parents: bool = False,
     ) -> Deferred[Delivery]:
         """Upload a file, and carry on with it where an earlier run was cut off.
 
         A file that is there with the same size and time is compared by digest, and not sent again
         if it is the same.
 
-        :param remote: the file's new name, or a folder, which ends in ``/`` or is empty
+        :param remote: the file's new name, or a folder, which ends in ``/`` (then it is made) or is
+            empty
         :param progress: is told how it goes, piece by piece
         :param checksum: a file that is there is compared if it has the same size, whatever its time
         :param force: what is there isn't compared: the file is sent
+        :param parents: missing folders above are made, too
         :raises FileTransferError: through the Deferred
         """
 
@@ -116,10 +115,13 @@ class Client:
             target = _checked(remote)
             if not target or target.endswith(b"/"):
                 target = _checked(target + os.fsencode(os.path.basename(os.path.abspath(path))))
-            compare = _compared(checksum, force)
-            return await self._connection.send(
-                LocalStore(folder), _checked(name), target, tracker, compare
-            )
+            store, compare = LocalStore(folder), _compared(checksum, force)
+            into = target.rpartition(b"/")[0] if parents or target != remote else b""
+
+            async def send() -> Delivery:
+                return await self._connection.send(store, _checked(name), target, tracker, compare)
+
+            return await self._connection.into_folder(into, parents, tracker, send)
 
         return self._connection.call(put, progress)
 
@@ -261,12 +263,18 @@ class Client:
         """
         return self._connection.walk(_folder(path), deep, partial)
 
-    def mkdir(self, path: RemotePath) -> Deferred[None]:
-        """Make a folder; the one that it is in must be there."""
+    def mkdir(self, path: RemotePath, parents: bool = False) -> Deferred[None]:
+        """Make a folder; the one that it is in must be there.
+
+        :param parents: the folders above it are made, too, and it is no failure where it is there
+        """
 
         async def make(tracker: TransferTracker) -> None:
             folder = _folder(path)
-            await self._connection.change(lambda number: MakeFolder(number, folder), tracker)
+            if parents:
+                await self._connection.have_folder(folder, True, tracker)
+            else:
+                await self._connection.make_folder(folder, tracker)
 
         return self._connection.call(make)
 
@@ -310,17 +318,24 @@ class Client:
         return download(self._connection, _checked(path), os.fspath(folder), options)
 
     def put_tree(
-        self, folder: LocalPath, path: RemotePath = "", options: TreeOptions | None = None
+        self,
+        folder: LocalPath,
+        path: RemotePath = "",
+        options: TreeOptions | None = None,
+        *,
+        makes_above: bool = False,
     ) -> Deliveries:
         """Upload all that is in ``folder`` into a folder: a stream of what becomes of each file.
 
         :param path: made if missing, in a folder that is there; what else is in it stays, unless
             the options say delete
         :param options: how; all of it, as it is, where none are given
+        :param makes_above: the folder that ``path`` is in is made, too, if it is missing
         """
         from twisted_ft.trees.uploading import upload
 
-        return upload(self._connection, os.fspath(folder), _checked(path), options)
+        place = os.fspath(folder)
+        return upload(self._connection, place, _checked(path), options, makes_above)
 
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import (
+    AlreadyExists,
     Busy,
     Corrupt,
     Differs,
@@ -24,6 +25,7 @@ from twisted_ft.errors import (
     Unsupported,
 )
 from twisted_ft.stores.interfaces import IStore
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.passing import Output
 from twisted_ft.transfer.bodies.streams import Stream
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress, TransferTracker
@@ -49,6 +51,7 @@ from twisted_ft.wire.messages import (
     Change,
     Entry,
     Get,
+    MakeFolder,
     Opening,
     Parcel,
     Refuse,
@@ -280,6 +283,56 @@ class ClientConnection:
             asking = AskingForChange(self.protocol)
             tracker.stop = asking.fail
             return await asking.ask(change)
+
+    async def make_folder(self, path: bytes, tracker: TransferTracker) -> None:
+        """Have a folder made, in one that is there."""
+        await self.change(lambda number: MakeFolder(number, path), tracker)
+
+    async def have_folder(self, path: bytes, parents: bool, tracker: TransferTracker) -> None:
+        """See that there is a folder; it is made if missing, and those above it with ``parents``.
+
+        :raises AlreadyExists: there is something else of this name
+        """
+        try:
+            await self.make_folder(path, tracker)
+        except AlreadyExists:
+            if any(each.path == path for each in await self.entries(path, False, tracker)):
+                raise
+        except NotFound:
+            above = path.rpartition(b"/")[0]
+            if not parents or not above:
+                raise
+            await self.have_folder(above, True, tracker)
+            await self.have_folder(path, False, tracker)
+
+    async def into_folder(
+        self, folder: bytes, parents: bool, tracker: TransferTracker, send: Callable[[], Work[T]]
+    ) -> T:
+        """What ``send`` comes to; where ``folder``, which it goes into, is missing, that is made.
+
+        :raises FileTransferError: also why the folder can't be made
+        """
+        try:
+            return await send()
+        except NotFound:
+            if not folder:
+                raise
+            reason = await self._why_not_made(folder, parents, tracker)
+            if reason is not None:
+                text = f"{escaped(folder)}/: there is no such folder"
+                if isinstance(reason, NotFound):
+                    raise NotFound(f"{text}, nor the one that it would be in") from None
+                raise type(reason)(f"{text}, and it can't be made: {reason.text}") from None
+        return await send()
+
+    async def _why_not_made(
+        self, folder: bytes, parents: bool, tracker: TransferTracker
+    ) -> FileTransferError | None:
+        try:
+            await self.have_folder(folder, parents, tracker)
+        except FileTransferError as error:
+            return error
+        return None
 
     async def remove(self, path: bytes, deep: bool, tracker: TransferTracker) -> int:
         """Remove what is at ``path``; how many files, folders and links that were."""

@@ -208,7 +208,7 @@ def test_put_onto_a_folder(place: Place, tmp_path: Path) -> None:
 
 def test_put_into_a_folder_that_is_missing(place: Place, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"new")
-    outcome = ft("put", "--json", tmp_path / "a", place.url("missing/"))
+    outcome = ft("put", "--json", tmp_path / "a", place.url("missing/a"))
     assert outcome.line["code"] == "not-found"
     assert not os.listdir(place.folder)
 

@@ -15,13 +15,13 @@ from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 
 
-async def make_all(command: Command, places: Sequence[Location]) -> int:
-    """Make each folder; the exit status."""
+async def make_all(command: Command, places: Sequence[Location], parents: bool = False) -> int:
+    """Make each folder, with those above it where ``parents`` are wanted; the exit status."""
     failures = 0
     for place in places:
 
         def change(client: Client, path: bytes = place.path) -> Deferred[int]:
-            return client.mkdir(path).addCallback(_one)
+            return client.mkdir(path, parents).addCallback(_one)
 
         failures += not await _change(command, place, change, lambda _count: "folder made")
     return 1 if failures else 0

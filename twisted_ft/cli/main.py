@@ -94,7 +94,6 @@ _REPORTING = (
 _TLS_CA = click.option(
     "--tls-ca",
     metavar="FILE",
-    type=click.Path(),
     help="Trust the certificates in this PEM file, not the system's.",
 )
 _NO_PROGRESS = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
@@ -103,6 +102,15 @@ _RECURSIVE = click.option(
 )
 _NO_SYNC = click.option(
     "--no-sync", is_flag=True, help="Don't wait for the disk: what is done may not outlast a crash."
+)
+_COMPARING = (
+    click.option(
+        "--checksum", is_flag=True, help="Compare by digest, whatever the time of a file is."
+    ),
+    click.option("--force", is_flag=True, help="Compare nothing: send what is there already, too."),
+)
+_PARENTS = click.option(
+    "-p", "--parents", is_flag=True, help="Make missing folders, with all above them."
 )
 _OF_TREES = (
     click.option(
@@ -117,12 +125,15 @@ _OF_TREES = (
         metavar="PATTERN",
         help="With -r: take what matches although it is excluded; alone: only that.",
     ),
-    click.option(
-        "--checksum", is_flag=True, help="With -r: compare by digest, not by size and time."
-    ),
     click.option("--links", is_flag=True, help="With -r: copy symbolic links as links."),
     click.option(
         "--delete", is_flag=True, help="With -r: remove what the source doesn't have, at the end."
+    ),
+    click.option(
+        "--max-delete",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="With --delete: remove no more than N files and folders.",
     ),
     click.option(
         "-n", "--dry-run", is_flag=True, help="With -r: change nothing, and say what would be."
@@ -134,6 +145,17 @@ _LIMIT_RATE = click.option(
     metavar="RATE",
     help="Bytes a second at most: 500k, 700M, 1.5G.",
 )
+_MOVING = (
+    *_COMPARING,
+    _PARENTS,
+    *_OF_TREES,
+    _LIMIT_RATE,
+    _NO_SYNC,
+    _NO_PROGRESS,
+    *_REPORTING,
+    _TLS_CA,
+)
+"""The options of get and put."""
 
 
 def _with(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -166,16 +188,25 @@ def _options(given: dict[str, Any]) -> CommandOptions:
 
 
 def _tree_options(deep: bool, given: dict[str, Any]) -> dict[str, Any]:
-    """What is asked of a tree's transfer, and can't be asked of a file's."""
-    names = ("exclude", "include", "checksum", "links", "delete", "dry_run")
+    """What is asked of a tree's transfer, as far as it can't be asked of a file's, too."""
+    names = ("exclude", "include", "links", "delete", "max_delete", "dry_run")
     wanted = {name: given[name] for name in names}
     for name, value in wanted.items():
-        if value and not deep:
+        if value not in (None, False, ()) and not deep:
             option = name.replace("_", "-")
             raise click.UsageError(f"--{option} is for whole folders; give -r with it")
-    if wanted["dry_run"] and wanted["checksum"]:
-        raise click.UsageError("--dry-run compares by size and time; leave --checksum out")
+    if wanted["max_delete"] is not None and not wanted["delete"]:
+        raise click.UsageError("--max-delete bounds what --delete removes; give that with it")
     return wanted
+
+
+def _file_options(given: dict[str, Any]) -> dict[str, bool]:
+    """What is asked of a file's transfer, and of a tree's as well."""
+    if given["checksum"] and given["force"]:
+        raise click.UsageError("--force compares nothing; leave --checksum out")
+    if given["dry_run"] and given["checksum"]:
+        raise click.UsageError("--dry-run compares by size and time; leave --checksum out")
+    return {name: given[name] for name in ("checksum", "force", "parents")}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -212,7 +243,7 @@ def show_help(context: click.Context, command: str | None) -> int:
     )
 )
 @click.argument("sources", nargs=-1, required=True, type=UrlOrPath(), metavar="URL... [DEST]")
-@_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+@_with(_RECURSIVE, *_MOVING)
 def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     """Download files, or with -r whole folders.
 
@@ -229,7 +260,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     else:
         urls.append(last)
     places = [_url(each) for each in urls]
-    wanted = _tree_options(deep, given)
+    wanted, how = _tree_options(deep, given), _file_options(given)
     if deep and dest == _STREAM:
         raise click.UsageError("a whole folder can't go to standard output; name a folder as DEST")
     if deep:
@@ -237,7 +268,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
             from twisted_ft.cli.run import run
             from twisted_ft.cli.trees import get_trees, options_of
 
-        trees = options_of(wanted)
+        trees = options_of({**wanted, **how})
         return run(_options(given), lambda command: get_trees(command, places, dest, trees))
     _check_names(places)
     if dest == _STREAM:
@@ -248,7 +279,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import get_all
 
-    return run(_options(given), lambda command: get_all(command, places, dest))
+    return run(_options(given), lambda command: get_all(command, places, dest, **how))
 
 
 @cli.command(
@@ -261,7 +292,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
 )
 @click.argument("paths", nargs=-1, required=True, type=UrlOrPath())
 @click.argument("url", type=Url())
-@_with(_RECURSIVE, *_OF_TREES, _LIMIT_RATE, _NO_SYNC, _NO_PROGRESS, *_REPORTING, _TLS_CA)
+@_with(_RECURSIVE, *_MOVING)
 def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """Upload files, or with -r whole folders.
 
@@ -279,13 +310,13 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
         _check_input(paths, url, deep)
     if len(paths) > 1 and not url.names_folder:
         raise click.UsageError(f'to upload several files, end the URL with "/": {url}/')
-    wanted = _tree_options(deep, given)
+    wanted, how = _tree_options(deep, given), _file_options(given)
     if deep:
         with loading([url]):
             from twisted_ft.cli.run import run
             from twisted_ft.cli.trees import options_of, put_trees
 
-        trees = options_of(wanted)
+        trees = options_of({**wanted, **how})
         return run(_options(given), lambda command: put_trees(command, paths, url, trees))
     if _STREAM in paths:
         with loading([url]):
@@ -297,7 +328,7 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
         from twisted_ft.cli.run import run
         from twisted_ft.cli.transfers import put_all
 
-    return run(_options(given), lambda command: put_all(command, paths, url))
+    return run(_options(given), lambda command: put_all(command, paths, url, **how))
 
 
 @cli.command(epilog=_examples("ft cat ft://host/log.txt | less", "ft cat ft://host/a.tar | tar x"))
@@ -355,15 +386,18 @@ def list_folders(
 
 @cli.command(name="mkdir", epilog=_examples("ft mkdir ft://host/a ft://host/a/b"))
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
-@_with(*_REPORTING, _TLS_CA)
-def make_folders(urls: tuple[Location, ...], **given: Any) -> int:
-    """Make folders; the one that each is in must be there."""
+@_with(_PARENTS, *_REPORTING, _TLS_CA)
+def make_folders(urls: tuple[Location, ...], parents: bool, **given: Any) -> int:
+    """Make folders; the one that each is in must be there.
+
+    With --parents it is made, too, and it is no failure where a folder is there already.
+    """
     _check_below_root(urls)
     with loading(urls):
         from twisted_ft.cli.changes import make_all
         from twisted_ft.cli.run import run
 
-    return run(_options(given), lambda command: make_all(command, urls))
+    return run(_options(given), lambda command: make_all(command, urls, parents))
 
 
 @cli.command(

@@ -192,7 +192,7 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
 def _sentence(delivery: Delivery, verified: bool) -> str:
     name = escaped(delivery.path)
     if delivery.status == "skipped":
-        return f"{name}: already there, with the same size and time"
+        return f"{name}: already there, verified"
     text = f"{name}: {size(delivery.size)} in {delivery.seconds:.1f} s"
     if delivery.seconds > 0 and delivery.sent:
         text += f" ({size(delivery.sent / delivery.seconds)}/s)"

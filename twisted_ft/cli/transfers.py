@@ -11,15 +11,21 @@ from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import FileTransferError, NotADirectory
+from twisted_ft.errors import AlreadyExists, FileTransferError, NotADirectory
+from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.tracker import Progress
 from twisted_ft.urls import Location
 
 Transfer = Callable[[Client, Progress], Deferred[Delivery]]
 
 
-async def get_all(command: Command, places: Sequence[Location], dest: str) -> int:
-    """Download each place, or all that matches it, into, or as, ``dest``; the exit status."""
+async def get_all(
+    command: Command, places: Sequence[Location], dest: str, **how: bool
+) -> int:
+    """Download each place, or all that matches it, into, or as, ``dest``; the exit status.
+
+    :param how: see Client.get
+    """
     failures = 0
 
     def fail(pattern: str, error: FileTransferError) -> None:
@@ -33,31 +39,59 @@ async def get_all(command: Command, places: Sequence[Location], dest: str) -> in
         error = NotADirectory("to download several files, DEST must be a folder; end it with /")
         command.report.failed(dest, error)
         return 1
+    ways = [(str(place), os.path.join(dest, _name(place))) for place, _ in every]
+    if are_one(command, ways):
+        return 1
     for place, _ in every:
-        name = os.fsdecode(place.name)
+        name = _name(place)
 
         def transfer(
             client: Client, progress: Progress, path: bytes = place.path
         ) -> Deferred[Delivery]:
-            return client.get(path, dest, progress)
+            return client.get(path, dest, progress, **how)
 
         local = os.path.join(dest, name) if into_folder else dest
         failures += not await _one(command, place, name, local, transfer)
     return 1 if failures else 0
 
 
-async def put_all(command: Command, paths: Sequence[str], url: Location) -> int:
-    """Upload each path into, or as, what ``url`` names; the exit status."""
+async def put_all(command: Command, paths: Sequence[str], url: Location, **how: bool) -> int:
+    """Upload each path into, or as, what ``url`` names; the exit status.
+
+    :param how: see Client.put
+    """
+    named = [(path, os.path.basename(os.path.abspath(path))) for path in paths]
+    if are_one(command, [(path, os.fsdecode(url.path) + name) for path, name in named]):
+        return 1
     failures = 0
-    for path in paths:
-        name = os.path.basename(os.path.abspath(path))
+    for path, name in named:
 
         def transfer(client: Client, progress: Progress, path: str = path) -> Deferred[Delivery]:
-            return client.put(path, url.path, progress)
+            return client.put(path, url.path, progress, **how)
 
         remote = os.fsdecode(url.path) + (name if url.names_folder else "")
         failures += not await _one(command, url, name, remote, transfer)
     return 1 if failures else 0
+
+
+def are_one(command: Command, ways: Sequence[tuple[str, str]]) -> bool:
+    """Whether two sources would go to one place, and one of them be lost; that is told.
+
+    :param ways: each source, and where it goes
+    """
+    sources: dict[str, str] = {}
+    clash = False
+    for source, target in ways:
+        first = sources.setdefault(target, source)
+        if first is not source:
+            text = f"{escaped(first)} and {escaped(source)} would both be {escaped(target)}"
+            command.report.failed(target, AlreadyExists(f"{text}; nothing was moved"))
+            clash = True
+    return clash
+
+
+def _name(place: Location) -> str:
+    return os.fsdecode(place.name)
 
 
 async def _one(

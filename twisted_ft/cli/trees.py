@@ -10,10 +10,11 @@ import click
 
 from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
-from twisted_ft.cli.transfers import get_all, put_all
+from twisted_ft.cli.transfers import are_one, get_all, put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError
+from twisted_ft.stores.local.locations import missing_folder
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.urls import Location
@@ -40,22 +41,28 @@ async def get_trees(
     files when it is run again.  A file that matches a pattern becomes a file in ``dest``.
     """
     status = 0
+    how = how_of_files(options)
 
     def fail(pattern: str, error: FileTransferError) -> None:
         nonlocal status
         status = 1
         command.report.failed(pattern, error)
 
-    for each in await found(command, places, fail):
-        place, target = each.place, dest
+    every = await found(command, places, fail)
+    if are_one(command, [(str(each.place), _target(each.place, dest)) for each in every]):
+        return 1
+    above = os.path.dirname(dest.rstrip("/" + os.sep))
+    if not options.parents and not await command.runtime.in_thread(os.path.isdir, above or "."):
+        command.report.failed(dest, missing_folder(dest, above))
+        return 1
+    for each in every:
+        place, target = each.place, _target(each.place, dest)
         if each.is_file and options.dry_run:
-            command.report.would_send(os.path.join(dest, os.fsdecode(place.name)))
+            command.report.would_send(target)
             continue
         if each.is_file:
-            status |= await get_all(command, [place], os.path.join(dest, ""))
+            status |= await get_all(command, [place], os.path.join(dest, ""), **how)
             continue
-        if not place.names_folder:
-            target = os.path.join(dest, os.fsdecode(place.name))
 
         def begin(client: Client, path: bytes = place.path, target: str = target) -> Deliveries:
             return client.get_tree(path, target, options)
@@ -73,23 +80,42 @@ async def put_trees(
     ends in ``/``; else the URL is its new name.
     """
     status = 0
-    for path in paths:
+    ways = [(path, _remote(path, url)) for path in paths]
+    if are_one(command, [(path, os.fsdecode(remote) or "/") for path, remote in ways]):
+        return 1
+    how = how_of_files(options)
+    for path, remote in ways:
         if not await command.runtime.in_thread(os.path.isdir, path):
             if options.dry_run:
                 command.report.would_send(path)
                 continue
-            status |= await put_all(command, [path], url)
+            status |= await put_all(command, [path], url, **how)
             continue
-        remote = url.path.rstrip(b"/")
-        if url.names_folder and not path.endswith(("/", os.sep)):
-            name = os.fsencode(os.path.basename(os.path.abspath(path)))
-            remote = remote + b"/" + name if remote else name
 
         def begin(client: Client, path: str = path, remote: bytes = remote) -> Deliveries:
-            return client.put_tree(path, remote, options)
+            above = remote.rpartition(b"/")[0]
+            makes_above = above == url.path.rstrip(b"/")
+            return client.put_tree(path, remote, options, makes_above=makes_above)
 
         status |= await _tree(command, url, os.fsdecode(remote) or "/", begin, options.dry_run)
     return status
+
+
+def how_of_files(options: TreeOptions) -> dict[str, bool]:
+    """How a file goes that is named among folders: see Client.get."""
+    return {"checksum": options.checksum, "force": options.force, "parents": options.parents}
+
+
+def _target(place: Location, dest: str) -> str:
+    return dest if place.names_folder else os.path.join(dest, os.fsdecode(place.name))
+
+
+def _remote(path: str, url: Location) -> bytes:
+    remote = url.path.rstrip(b"/")
+    if not url.names_folder or path.endswith(("/", os.sep)):
+        return remote
+    name = os.fsencode(os.path.basename(os.path.abspath(path)))
+    return remote + b"/" + name if remote else name
 
 
 async def _tree(

@@ -31,10 +31,16 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
     """what is left out, with all that is in it"""
     checksum: bool = False
     """a file is the same where size and digest are, and not where size and time are"""
+    force: bool = False
+    """each file is sent, whatever is there"""
     links: bool = False
     """symbolic links are copied as links; else they are left out"""
     delete: bool = False
     """what the source doesn't have is removed at the end, if nothing has failed"""
+    max_delete: int | None = None
+    """files and folders that are removed, at most; what is more is kept"""
+    parents: bool = False
+    """folders above the one that the tree goes into are made, too"""
     dry_run: bool = False
     """nothing is changed: the results say what would be"""
 

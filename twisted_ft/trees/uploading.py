@@ -114,11 +114,19 @@ class Upload:
 
 
 def upload(
-    connection: ClientConnection, place: str, path: bytes, wanted: TreeOptions | None
+    connection: ClientConnection,
+    place: str,
+    path: bytes,
+    wanted: TreeOptions | None,
+    makes_above: bool = False,
 ) -> Deliveries:
-    """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing."""
+    """Upload all that is in the local folder ``place`` to the folder ``path``, made if missing.
+
+    :param makes_above: the folder that ``path`` is in is made, too
+    """
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
+    above = root.rpartition(b"/")[0] if makes_above or options.parents else b""
 
     async def difference() -> Comparison:
         ours = local_entries(connection.runtime, store)
@@ -128,9 +136,18 @@ def upload(
         target = join(root, path)
         await connection.call(lambda tracker: connection.remove(target, True, tracker))
 
+    async def send(deliveries: Deliveries) -> None:
+        is_there = await connection.runtime.in_thread(os.path.isdir, place)
+
+        async def send() -> None:
+            await Upload(connection, place, root, options, deliveries).run()
+
+        into, tracker = above if is_there else b"", TransferTracker()
+        await connection.into_folder(into, options.parents, tracker, send)
+
     async def work(deliveries: Deliveries) -> None:
         if not options.dry_run:
-            await Upload(connection, place, root, options, deliveries).run()
+            await send(deliveries)
         target = os.fsdecode(root + b"/" if root else b"")
         await finish(deliveries, target, options, difference, remove)
 

@@ -29,12 +29,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("folder/name", ("folder", "name")),
         ("name", (".", "name")),
         ("file", (".", "file")),
-        ("new/folder/", ("new/folder/", "remote")),
+        ("new/", ("new/", "remote")),
     ],
 )
 def test_where_a_download_goes(dest: str, where: tuple[str, str]) -> None:
     assert destination(dest, b"some/remote") == where
     assert os.path.isdir(where[0])
+
+
+@pytest.mark.parametrize("dest", ["new/folder/", "new/folder/name"])
+def test_folders_above_are_made_where_that_is_wanted(dest: str) -> None:
+    with pytest.raises(NotFound, match=r"new.*make it first"):
+        destination(dest, b"some/remote")
+    assert not os.path.exists("new")
+    assert destination(dest, b"some/remote", parents=True)[0].rstrip("/") == "new/folder"
+    assert os.path.isdir("new/folder")
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,29 @@ from twisted_ft.stores.refusals import os_errors_named
 from twisted_ft.terminal import escaped
 
 
-def destination(dest: str, remote: bytes) -> tuple[str, str]:
+def destination(dest: str, remote: bytes, parents: bool = False) -> tuple[str, str]:
     """Where a download of ``remote`` goes: a folder that exists, and a name.
 
     ``dest`` is a file, or a folder if it exists as one or ends in ``/``; such a folder is
     made.  The name is taken from ``remote``, the path that the user asked for, never from
     what a server says.
+
+    :param parents: whether the folders above it are made, too
     """
     if not dest:
         raise BadName("the destination is empty; write . for the current folder")
     _check_nul(dest)
     with os_errors_named(os.fsencode(dest)):
         if dest.endswith(("/", os.sep)):
-            os.makedirs(dest, exist_ok=True)
+            _make(dest.rstrip("/" + os.sep) or dest, parents)
         if os.path.isdir(dest):
             return dest, os.fsdecode(file_components(remote)[-1])
     folder, name = os.path.split(dest)
+    if parents and folder:
+        with os_errors_named(os.fsencode(folder)):
+            os.makedirs(folder, exist_ok=True)
     if not os.path.isdir(folder or "."):
-        raise NotFound(f"{escaped(dest)}: there is no folder {escaped(folder)}; make it first")
+        raise missing_folder(dest, folder)
     return folder or ".", name
 
 
@@ -42,6 +47,24 @@ def origin(path: str) -> tuple[str, str]:
     if not name:
         raise IsADirectory(f"{escaped(path)}: this is a folder")
     return folder, name
+
+
+def _make(folder: str, parents: bool) -> None:
+    """Have a folder, in one that is there."""
+    if parents:
+        os.makedirs(folder, exist_ok=True)
+        return
+    try:
+        os.mkdir(folder)
+    except FileExistsError:  # if it is a file, what goes into it fails
+        return
+    except FileNotFoundError:
+        raise missing_folder(folder, os.path.dirname(folder)) from None
+
+
+def missing_folder(dest: str, folder: str) -> NotFound:
+    """The failure of what was to go into a folder that isn't there."""
+    return NotFound(f"{escaped(dest)}: there is no folder {escaped(folder)}; make it first")
 
 
 def _check_nul(path: str) -> None:
