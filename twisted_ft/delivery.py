@@ -23,9 +23,15 @@ class Delivery(msgspec.Struct, frozen=True):
     seconds: float
     """how long it took; a small file of a tree: how long what it came together with"""
     status: str
-    """``done``, or ``skipped`` where the receiver already had it (same size and mtime); of what is
-    in a tree also ``failed``, and ``left out``, as a link"""
+    """``done``, or ``skipped`` where the receiver already had it (by its digest; of what is in a
+    tree, by size and mtime); of what is in a tree also ``failed``, and ``left out``, as a link; of
+    what only the destination has ``removed``, or ``kept``, where no more may be removed"""
     error: FileTransferError | None = None
     """why, where it failed or was left out"""
     grown: bool = False
     """whether it has grown at its source since; what was there when it was begun has arrived"""
+    files: int = 1
+    """how many files, and what else isn't a folder, it stands for: of a folder that was removed,
+    all that were in it"""
+    folders: int = 0
+    """how many folders it stands for, itself included"""

@@ -145,6 +145,9 @@ def test_json(served: Place, tmp_path: Path) -> None:
         "failed": 0,
         "left_out": 0,
         "removed": 0,
+        "removed_files": 0,
+        "removed_folders": 0,
+        "kept": 0,
         "size": 50_005,
         "sent": 50_005,
         "status": "done",
@@ -191,7 +194,8 @@ def test_what_isnt_there(place: Place, tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
-OPTIONS = ["--exclude=*.tmp", "--include=*.txt", "--max-delete=9", "--links", "--delete", "--dry-run"]
+OPTIONS = ["--exclude=*.tmp", "--include=*.txt", "--links", "--delete", "--dry-run"]
+OPTIONS += ["--max-delete=9"]
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, "-n"])
@@ -256,13 +260,30 @@ def test_removal(served: Place, tmp_path: Path) -> None:
     assert sorted(lines) == sorted(
         [*(f"would send: ./tree/{name}" for name in FILES), "would remove: ./tree/old"]
     )
-    assert account == "./tree: 4 to send, 50 kB; 1 to remove; nothing was changed"
+    assert account == "./tree: 4 to send, 50 kB; 2 folders, 1 file to remove; nothing was changed"
     assert tree(target) == before
     done = ft(*command, cwd=tmp_path).ok().out
     assert "removed: ./tree/old\n" in done
     assert "4 files verified, 50 kB sent" in done
-    assert "; 1 removed" in done
+    assert "; 2 folders, 1 file removed" in done
     assert tree(target) == tree(served.folder / "tree")
+
+
+def test_no_more_is_removed_than_may_be(served: Place, tmp_path: Path) -> None:
+    """What is more is counted, and then the exit status is 1."""
+    target = tmp_path / "tree"
+    (target / "old" / "deep").mkdir(parents=True)
+    (target / "older").write_bytes(b"x")
+    command = ("get", "-r", "--delete", "--max-delete", "1", served.url("tree"))
+    for option in ("-n", "-q", "--no-sync"):
+        ended = ft(*command, option, cwd=tmp_path)
+        assert ended.status == 1
+        assert (target / "old" / "deep").exists()
+        if option != "-q":
+            assert "kept: ./tree/old\n" in ended.out
+            assert "; 2 folders not removed, as no more may be" in ended.out
+    assert not (target / "older").exists()
+    assert ft("get", "-r", "--max-delete=1", served.url("tree"), cwd=tmp_path).status == 2
 
 
 def test_removal_as_json(served: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from twisted_ft import LocalStore
 from twisted_ft.errors import Forbidden
 from twisted_ft.stores.tree import entries_below
-from twisted_ft.trees.comparing import Comparison, compare, no_entries
+from twisted_ft.trees.comparing import Comparison, Removal, compare, no_entries
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.wire.messages import Entry
 
@@ -37,6 +38,11 @@ def ordered(tree: Tree) -> Iterator[Entry]:
     return below(b"")
 
 
+def removed(found: Comparison) -> list[tuple[bytes, int]]:
+    """What only the destination has, and the bytes of it."""
+    return [(each.path, each.size) for each in found.extra]
+
+
 async def each(entries: Iterable[Entry]) -> AsyncIterator[tuple[bytes, Entry]]:
     for entry in entries:
         yield entry.path, entry
@@ -56,7 +62,7 @@ def test_what_differs() -> None:
     theirs: Tree = {b"same": 1, b"size": 2, b"d": None, b"d/old": 9, b"old": None, b"old/x": 3}
     found = compared(ordered(ours), ordered(theirs))
     assert found.lacking == [(b"new", 7), (b"size", 1), (b"d/new", 8)]
-    assert found.extra == [(b"old", 0), (b"d/old", 9)]
+    assert removed(found) == [(b"old", 0), (b"d/old", 9)]
 
 
 def test_another_time_is_another_file() -> None:
@@ -67,13 +73,18 @@ def test_another_time_is_another_file() -> None:
 
 
 def test_a_file_where_a_folder_is() -> None:
-    """Is neither extra nor the same; what is in the folder is extra."""
+    """What is there is in the way, with all that is in it."""
     file: Tree = {b"a": 1}
-    folder: Tree = {b"a": None, b"a/x": 2}
+    folder: Tree = {b"a": None, b"a/d": None, b"a/x": 2}
     found = compared(ordered(file), ordered(folder))
-    assert (found.lacking, found.extra) == ([(b"a", 1)], [(b"a/x", 2)])
+    assert (found.lacking, removed(found), found.clashes) == ([(b"a", 1)], [], {b"a": False})
+    assert found.in_the_way == [Removal(b"a", 0, files=1, folders=2)]
     found = compared(ordered(folder), ordered(file))
-    assert (found.lacking, found.extra) == ([(b"a/x", 2)], [])
+    assert (found.lacking, removed(found), found.clashes) == ([(b"a/x", 2)], [], {b"a": True})
+    assert found.in_the_way == [Removal(b"a", 1, files=1)]
+    spares = TreeOptions(exclude=["x"], dry_run=True)
+    found = compared(ordered(file), ordered(folder), spares)
+    assert (found.clashes, found.in_the_way) == ({b"a": False}, [])
 
 
 def test_a_tree_that_is_not_there() -> None:
@@ -83,10 +94,8 @@ def test_a_tree_that_is_not_there() -> None:
         (b"a", 1),
         (b"d/x", 2),
     ]
-    assert asyncio.run(compare(no_entries(), each(ordered(tree)), options)).extra == [
-        (b"a", 1),
-        (b"d", 0),
-    ]
+    found = asyncio.run(compare(no_entries(), each(ordered(tree)), options))
+    assert removed(found) == [(b"a", 1), (b"d", 0)]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -115,9 +124,9 @@ def test_what_is_excluded_is_spared_and_so_are_the_folders_that_it_is_in() -> No
         b"w.o": 5,
     }
     found = compared([], ordered(theirs), TreeOptions(exclude=["*.o", "build/"]))
-    assert found.extra == [(b"d/f", 0), (b"d/e/x", 2)]
+    assert removed(found) == [(b"d/f", 0), (b"d/e/x", 2)]
     found = compared([], ordered(theirs), TreeOptions(include=["x", "y"]))
-    assert found.extra == [(b"d/f", 0), (b"d/e/x", 2)]
+    assert removed(found) == [(b"d/f", 0), (b"d/e/x", 2)]
 
 
 def test_names_around_the_slash_are_in_order(tmp_path: Path) -> None:
@@ -125,14 +134,15 @@ def test_names_around_the_slash_are_in_order(tmp_path: Path) -> None:
     for path in ("a/x", "a-b", "a.b/x", "a0/x", "a/b/c", "b"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
+        os.utime(tmp_path / path, ns=(5, 5))
     entries = list(entries_below(LocalStore(tmp_path), b""))
     assert len(entries) == 10
     for left_out in [entry.path for entry in entries if entry.kind == "file"]:
         rest = [entry for entry in entries if entry.path != left_out]
         found = compared(entries, rest)
-        assert (found.lacking, found.extra) == ([(left_out, 1)], [])
+        assert (found.lacking, removed(found)) == ([(left_out, 1)], [])
         found = compared(rest, entries)
-        assert (found.lacking, found.extra) == ([], [(left_out, 1)])
+        assert (found.lacking, removed(found)) == ([], [(left_out, 1)])
 
 
 def _tree(paths: dict[bytes, int | None]) -> Tree:
@@ -175,17 +185,24 @@ def test_what_is_removed_and_sent_makes_them_equal(
     assert set(found.lacking) == lacking
     assert len(found.lacking) == len(lacking)
 
-    removed = {
+    every = [*found.extra, *found.in_the_way]
+    gone = {
         path
         for path in theirs
-        for gone, _ in found.extra
-        if path == gone or path.startswith(gone + b"/")
+        for each in every
+        if path == each.path or path.startswith(each.path + b"/")
     }
     spared = {path for path in theirs if path not in ours and not goes(path, theirs)}
     kept = {folder for path in spared for folder in theirs if path.startswith(folder + b"/")}
-    assert removed == {*theirs} - {*ours} - spared - kept
-    outermost = [path for path, _ in found.extra]
+    clashing = {
+        path for path in {*ours} & {*theirs} if (ours[path] is None) != (theirs[path] is None)
+    }
+    assert {*found.clashes} == {path for path in clashing if goes(path, ours)}
+    going = {path for path in found.clashes if goes(path, theirs)}
+    assert gone == ({*theirs} - {*ours} | going) - spared - kept
+    assert sum(each.count for each in every) == len(gone)
+    outermost = [each.path for each in every]
     assert not any(
         one != other and other.startswith(one + b"/") for one in outermost for other in outermost
     )
-    assert all(size == (theirs[path] or 0) for path, size in found.extra)
+    assert all(each.size == (theirs[each.path] or 0) for each in every)

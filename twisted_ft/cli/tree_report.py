@@ -14,6 +14,7 @@ from twisted_ft.terminal import escaped
 from twisted_ft.trees.deliveries import Batch, SameResults, Tally
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
+_AT_DESTINATION = ("removed", "would remove", "kept")
 _NAMED = 10
 """Links and the like that are named in the account; of more, only the number is."""
 
@@ -31,6 +32,9 @@ class TreeReport:
         self._report, self._options, self._target = report, report.options, target
         self._began = time.monotonic()
         self._counts: Counter[str] = Counter()
+        self._files: Counter[str] = Counter()
+        self._folders: Counter[str] = Counter()
+        """of what is, or would be, removed; or is kept, as no more may be"""
         self._size = self._sent = self._to_send = 0
         self._left_out: list[str] = []
         """the first of them"""
@@ -67,6 +71,9 @@ class TreeReport:
         elif not self._options.json and not self._options.quiet:
             self._report.clear()
             print(f"{delivery.status}: {escaped(delivery.path)}")
+        if delivery.status in _AT_DESTINATION:
+            self._files[delivery.status] += delivery.files
+            self._folders[delivery.status] += delivery.folders
         if delivery.status == "would send":
             self._to_send += delivery.size
 
@@ -79,7 +86,7 @@ class TreeReport:
         if failure is not None:
             self._report.complain(failure)
         seconds = time.monotonic() - self._began
-        status = 1 if failure is not None or self._counts["failed"] else 0
+        status = 1 if failure is not None or self._counts["failed"] or self._counts["kept"] else 0
         if self._options.json:
             as_json(
                 tree=self._target,
@@ -88,6 +95,9 @@ class TreeReport:
                 failed=self._counts["failed"],
                 left_out=self._counts["left out"],
                 removed=self._counts["removed"],
+                removed_files=self._files["removed"],
+                removed_folders=self._folders["removed"],
+                kept=self._counts["kept"],
                 size=self._size,
                 sent=self._sent,
                 seconds=round(seconds, 6),
@@ -99,21 +109,35 @@ class TreeReport:
 
     def _sentence(self, seconds: float) -> str:
         if self._dry_run:
-            sent, removed = self._counts["would send"], self._counts["would remove"]
+            sent, removed = self._counts["would send"], self._counted("would remove")
             text = f"{escaped(self._target)}: {sent:,} to send, {size(self._to_send)}"
-            return f"{text}; {removed:,} to remove; nothing was changed"
+            text += f"; {removed} to remove{self._ill()}"
+            return f"{text}; nothing was changed"
         done = self._counts["done"]
         text = f"{escaped(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
         text += f", {size(self._sent)} sent in {seconds:.1f} s"
         if self._counts["skipped"]:
             text += f"; {self._counts['skipped']:,} already there"
         if self._counts["removed"]:
-            text += f"; {self._counts['removed']:,} removed"
-        if self._counts["failed"]:
-            text += f"; {self._counts['failed']:,} failed"
+            text += f"; {self._counted('removed')} removed"
+        text += self._ill()
         left_out = self._counts["left out"]
         if left_out:
             text += f"; {left_out:,} left out (no files): "
             text += ", ".join(self._left_out)
             text += ", ..." if left_out > _NAMED else ""
+        return text
+
+    def _ill(self) -> str:
+        """What has failed, and what was to be removed and isn't."""
+        text = f"; {self._counts['failed']:,} failed" if self._counts["failed"] else ""
+        if self._counts["kept"]:
+            text += f"; {self._counted('kept')} not removed, as no more may be"
+        return text
+
+    def _counted(self, status: str) -> str:
+        files, folders = self._files[status], self._folders[status]
+        text = f"{folders:,} folder{'' if folders == 1 else 's'}"
+        if not folders or files:
+            text = f"{text}, " * bool(folders) + f"{files:,} file{'' if files == 1 else 's'}"
         return text

@@ -14,7 +14,6 @@ from twisted_ft.errors import (
     Cancelled,
     Corrupt,
     FileTransferError,
-    IsADirectory,
     NotADirectory,
     NotFound,
     Unsupported,
@@ -30,10 +29,15 @@ from twisted_ft.stores.interfaces import (
     Packing,
 )
 from twisted_ft.stores.names import file_components, join
-from twisted_ft.stores.refusals import already_exists, source_changed
+from twisted_ft.stores.refusals import (
+    already_exists,
+    file_in_the_way,
+    folder_in_the_way,
+    source_changed,
+)
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.standing import standing_file, standing_source
-from twisted_ft.stores.states import MOST_SUMMED, States
+from twisted_ft.stores.states import MOST_SUMMED, States, is_of_now
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     BY_TIME,
@@ -215,14 +219,14 @@ class PiecewiseUnpacker:
         except NotFound:
             return Outcome.DONE
         if standing is not None and standing.path == path:
-            raise NotADirectory(f"{escaped(path)}: a folder must be here, and this is none")
+            raise file_in_the_way(path)
         return Outcome.HELD
 
     def _sum(self, path: bytes, item: Summed) -> Outcome:
         """Whether all files of a folder are here already, and no more."""
         self._sums_left -= item.files
         found = _states(self._store, path, SUM_LIMIT) if self._sums_left >= 0 else None
-        if found is None or found[0].summed(item.name) != item:
+        if found is None or found[0].summed(item.name) != item or found[0].are_of_now:
             return Outcome.WANTED
         if self._alike is not None:
             self._alike(path, found[0])
@@ -235,7 +239,7 @@ class PiecewiseUnpacker:
         except NotFound:
             return Outcome.WANTED
         if standing is None or standing.path != path:
-            raise IsADirectory(f"{escaped(path)}: this is a folder, and no file can take its place")
+            raise folder_in_the_way(path)
         is_file = standing.kind == "file"
         if is_file and standing.size == item.size and self._is_same(path, standing, item):
             return Outcome.HELD
@@ -245,7 +249,7 @@ class PiecewiseUnpacker:
 
     def _is_same(self, path: bytes, standing: Entry, item: Described) -> bool:
         if not item.blake3:
-            return standing.mtime == item.mtime
+            return standing.mtime == item.mtime and not is_of_now(standing.mtime)
         return self._digest(path) == item.blake3
 
     def _write(self, path: bytes, item: Whole) -> Outcome:

@@ -71,6 +71,16 @@ def source_changed(path: bytes) -> SourceChanged:
     return SourceChanged(f"{escaped(path)}: the file changed while it was being sent; try again")
 
 
+def folder_in_the_way(path: bytes) -> IsADirectory:
+    """Where a tree has a file, there is a folder."""
+    return IsADirectory(f"{escaped(path)}: this is a folder, and no file can take its place")
+
+
+def file_in_the_way(path: bytes) -> NotADirectory:
+    """Where a tree has a folder, there is something else."""
+    return NotADirectory(f"{escaped(path)}: a folder must be here, and this is not one")
+
+
 def already_exists(path: bytes) -> AlreadyExists:
     """The failure where a file may not be replaced."""
     return AlreadyExists(

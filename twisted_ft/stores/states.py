@@ -7,6 +7,7 @@ in which nothing has changed is compared by 32 bytes, and no file in it is spoke
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
@@ -16,6 +17,23 @@ from twisted_ft.wire.messages import Described, Summed
 MOST_SUMMED = 1 << 15
 """Files that are compared by sums in what is unpacked together, at most.  No good sender says more
 of them, and whoever wants to know them holds no more than that."""
+
+
+CLOCK_TICK = 20_000_000
+"""Nanoseconds in which two changes of a file may get one time: clocks of kernels tick each 1 to 16
+milliseconds.  A time that is so close to now says nothing of whether a file is the same."""
+NO_TIME = -(2**63)
+"""Said in place of such a time; no file has it, as times that come from a disk are later."""
+
+
+def is_of_now(mtime: int) -> bool:
+    """Whether a time, in nanoseconds since 1970, is within the tick of this machine's clock."""
+    return abs(time.time_ns() - mtime) < CLOCK_TICK
+
+
+def telling(mtime: int) -> int:
+    """A file's time, as the other side is to compare it."""
+    return NO_TIME if is_of_now(mtime) else mtime
 
 
 class States:
@@ -32,6 +50,7 @@ class States:
         modes: Sequence[int],
     ) -> None:
         self._count = len(names)
+        self._newest = max(mtimes, default=NO_TIME)
         self._names = b"\0".join([*names, b""])
         self._numbers = struct.pack(f">{2 * self._count}q", *sizes, *mtimes)
         self._modes = struct.pack(f">{self._count}I", *modes)
@@ -56,6 +75,23 @@ class States:
         """Theirs, in the order of their names."""
         return struct.unpack_from(f">{self._count}q", self._numbers)
 
+    @property
+    def are_of_now(self) -> bool:
+        """Whether some of them may have changed without a change of their time."""
+        if self._newest <= time.time_ns() - CLOCK_TICK:
+            return False
+        return any(map(is_of_now, self._mtimes()))
+
+    def telling(self) -> States:
+        """These, with no times that say nothing, as the other side is to compare them."""
+        if not self.are_of_now:
+            return self
+        modes = struct.unpack(f">{self._count}I", self._modes)
+        return States(self.names, self.sizes, [*map(telling, self._mtimes())], modes)
+
+    def _mtimes(self) -> tuple[int, ...]:
+        return struct.unpack_from(f">{self._count}q", self._numbers, 8 * self._count)
+
     def summed(self, name: bytes) -> Summed:
         """All of them at once, as those in the folder ``name``."""
         return Summed(name, self._count, self._digest())
@@ -68,7 +104,7 @@ class States:
 
     def described(self) -> Iterator[Described]:
         """Each of them."""
-        mtimes = struct.unpack_from(f">{self._count}q", self._numbers, 8 * self._count)
         modes = struct.unpack(f">{self._count}I", self._modes)
-        for name, size, mtime, mode in zip(self.names, self.sizes, mtimes, modes, strict=True):
+        states = zip(self.names, self.sizes, self._mtimes(), modes, strict=True)
+        for name, size, mtime, mode in states:
             yield Described(name, "file", size, mtime, mode & 0o7777)

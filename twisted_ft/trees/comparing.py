@@ -9,10 +9,11 @@ from itertools import islice
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.errors import Forbidden, NotADirectory, NotFound, ProtocolError, Unsupported
 from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.states import is_of_now
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
-from twisted_ft.trees.options import TreeOptions
+from twisted_ft.trees.options import TreeOptions, folders_above
 from twisted_ft.wire.messages import Entry
 
 _AT_ONCE = 256
@@ -75,14 +76,42 @@ async def remote_entries(
 
 
 @dataclass
+class Removal:
+    """Something of the destination that may be removed, with all that is in it."""
+
+    path: bytes
+    size: int
+    """bytes of a file"""
+    files: int = 0
+    """how many there are of them, and of what else isn't a folder"""
+    folders: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many things there are."""
+        return self.files + self.folders
+
+    def add(self, entry: Entry) -> None:
+        """There is this, too."""
+        if entry.kind == "directory":
+            self.folders += 1
+        else:
+            self.files += 1
+
+
+@dataclass
 class Comparison:
     """What two trees differ in, by their options' choice; paths are from the root."""
 
     lacking: list[tuple[bytes, int]] = field(default_factory=list)
     """for a dry run: files that the destination lacks, or has with another size or time; and their
     bytes"""
-    extra: list[tuple[bytes, int]] = field(default_factory=list)
-    """what only the destination has, and its bytes; a folder stands for all that is in it"""
+    extra: list[Removal] = field(default_factory=list)
+    """what only the destination has; a folder stands for all that is in it"""
+    clashes: dict[bytes, bool] = field(default_factory=dict)
+    """where one has a folder, and the other something else; whether the source has the folder"""
+    in_the_way: list[Removal] = field(default_factory=list)
+    """what the destination has there, if nothing is in it that the options leave alone"""
     room: int = MOST_NAMED
     """bytes that are left for paths"""
 
@@ -124,14 +153,30 @@ async def compare(
                 extra[path] = entry
             else:
                 found.keep(path)
-                spared.update(_folders_above(path))
+                spared.update(folders_above(path))
             theirs = await _next(destination)
         else:
-            if ours[1].kind == "file" and not _same(ours[1], theirs[1]):
+            if ours[1].kind == "file" and not _same(ours[1], theirs[1], options):
                 _note_lacking(found, ours, options)
+            if _clash(ours, theirs, options):
+                path, entry = theirs
+                found.keep(path)
+                found.clashes[path] = ours[1].kind == "directory"
+                if options.takes_all_of(path, entry.kind == "directory"):
+                    extra[path] = entry
             ours, theirs = await _next(source), await _next(destination)
-    found.extra = _outermost(extra, spared)
+    for removal in _outermost(extra, spared):
+        in_the_way = removal.path in found.clashes
+        (found.in_the_way if in_the_way else found.extra).append(removal)
     return found
+
+
+def _clash(ours: tuple[bytes, Entry], theirs: tuple[bytes, Entry], options: TreeOptions) -> bool:
+    """Whether what goes can't have its place, as one is a folder and the other isn't."""
+    goes = ("file", "directory", "link") if options.links else ("file", "directory")
+    (path, entry), is_folder = ours, ours[1].kind == "directory"
+    differ = is_folder != (theirs[1].kind == "directory")
+    return differ and entry.kind in goes and options.takes_all_of(path, is_folder)
 
 
 def _note_lacking(found: Comparison, entry: tuple[bytes, Entry], options: TreeOptions) -> None:
@@ -141,21 +186,26 @@ def _note_lacking(found: Comparison, entry: tuple[bytes, Entry], options: TreeOp
         found.lacking.append((path, it.size))
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    return other.kind == "file" and (one.size, one.mtime) == (other.size, other.mtime)
+def _same(one: Entry, other: Entry, options: TreeOptions) -> bool:
+    if options.force or other.kind != "file" or is_of_now(one.mtime):
+        return False
+    return (one.size, one.mtime) == (other.size, other.mtime)
 
 
-def _outermost(extra: dict[bytes, Entry], spared: set[bytes]) -> list[tuple[bytes, int]]:
+def _outermost(extra: dict[bytes, Entry], spared: set[bytes]) -> list[Removal]:
     """What to remove so that all of it is gone, and nothing that is spared."""
-    covered: set[bytes] = set()
+    covered: dict[bytes, Removal] = {}
     outermost = []
     for path, entry in extra.items():
         if path in spared:
             continue
-        if path.rpartition(b"/")[0] not in covered:
-            outermost.append((path, entry.size if entry.kind == "file" else 0))
+        removal = covered.get(path.rpartition(b"/")[0])
+        if removal is None:
+            removal = Removal(path, entry.size if entry.kind == "file" else 0)
+            outermost.append(removal)
+        removal.add(entry)
         if entry.kind == "directory":
-            covered.add(path)
+            covered[path] = removal
     return outermost
 
 
@@ -173,8 +223,3 @@ def _key(path: bytes) -> _Key:
     """Where a path stands in a listing: after all of the folders above it, and those before it."""
     *folders, name = path.split(b"/")
     return folders, name
-
-
-def _folders_above(path: bytes) -> Iterator[bytes]:
-    while path := path.rpartition(b"/")[0]:
-        yield path

@@ -12,7 +12,13 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError
+from twisted_ft.errors import (
+    Cancelled,
+    ConnectionFailed,
+    FileTransferError,
+    IsADirectory,
+    NotADirectory,
+)
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 from twisted_ft.transfer.event import Event
 from twisted_ft.transfer.failures import as_error
@@ -93,11 +99,16 @@ class Deliveries:
     The work begins with the first step and goes on as results are taken; leaving it early takes a
     ``close``.  A file that fails is one of the results, and the others go on.
 
+    :param holds_back: whether it waits, and may be mended, where a file and a folder meet
     :raises FileTransferError: the tree itself can't be listed, or the connection has ended; after
         the results that there are
     """
 
-    def __init__(self, work: Callable[[Deliveries], Coroutine[Deferred[Any], Any, None]]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Deliveries], Coroutine[Deferred[Any], Any, None]],
+        holds_back: bool = False,
+    ) -> None:
         self.tally = Tally()
         self._work = work
         self._places = DeferredSemaphore(LARGE_AT_ONCE)
@@ -112,6 +123,9 @@ class Deliveries:
         self._ended = Event()
         """a large file has"""
         self.any_failed = False
+        self._holds_back = holds_back
+        self._held_back: list[Delivery] = []
+        """failures that may still be mended, by removing what is in the way"""
         self._emptied = Event()
         """results have been taken, or won't be"""
         self._main: Deferred[None] | None = None
@@ -215,13 +229,40 @@ class Deliveries:
 
     def put(self, *batches: Batch) -> None:
         """Some more results, which are told of with what is added next."""
-        for batch in batches:
+        for batch in map(self._but_held_back, batches) if self._holds_back else batches:
             if not batch:
                 continue
             self._results.append(batch)
             self._count += len(batch)
             if not isinstance(batch, SameResults):
                 self.any_failed |= any(each.status == "failed" for each in batch)
+
+    def _but_held_back(self, batch: Batch) -> Batch:
+        if isinstance(batch, SameResults):
+            return batch
+        return [each for each in batch if not self._hold_back(each)]
+
+    def _hold_back(self, delivery: Delivery) -> bool:
+        is_clash = isinstance(delivery.error, (IsADirectory, NotADirectory))
+        if not is_clash or delivery.status != "failed" or len(self._held_back) >= MOST_RESULTS:
+            return False
+        self._held_back.append(delivery)
+        return True
+
+    @property
+    def has_held_back(self) -> bool:
+        """Whether something has failed as a file and a folder meet."""
+        return bool(self._held_back)
+
+    def forget_held_back(self) -> None:
+        """What was in the way is removed."""
+        self._held_back.clear()
+
+    def tell_held_back(self) -> None:
+        """What is in the way stays."""
+        self._holds_back = False
+        held_back, self._held_back = self._held_back, []
+        self.add(held_back)
 
     async def all_ended(self) -> None:
         """Wait for the large files that are under way."""

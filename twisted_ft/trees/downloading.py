@@ -6,16 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import ProtocolError, error_for
+from twisted_ft.stores.interfaces import IUnpacker
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import Progress, TransferTracker
-from twisted_ft.transfer.exchanges.tree_plan import SendOptions
+from twisted_ft.transfer.exchanges.tree_plan import SendOptions, insisting
 from twisted_ft.transfer.exchanges.tree_receiving import TreeReceiving
 from twisted_ft.trees.comparing import (
     Comparison,
@@ -25,7 +27,7 @@ from twisted_ft.trees.comparing import (
     remote_entries,
 )
 from twisted_ft.trees.deliveries import Deliveries, failed
-from twisted_ft.trees.finishing import finish
+from twisted_ft.trees.finishing import Finishing
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
@@ -74,9 +76,11 @@ class Download:
         self._passed_over = frozenset(_passed_over(self._send_options))
         self._alike: dict[bytes, States] = {}
         """folders of which all files proved to be here, until that is told"""
+        alike = None if options.force else self._alike.__setitem__
+        unpacker = unpacker_of(self._store, True, connection.durable, alike)
         self._receiving = TreeReceiving(
             connection.protocol,
-            unpacker_of(self._store, True, connection.durable, self._alike.__setitem__),
+            _Insisting(unpacker) if options.force else unpacker,
             self._unpacked,
             self._choose,
             connection.limit,
@@ -149,7 +153,8 @@ class Download:
         path = join(self._path, large.path)
 
         async def fetch(tracker: TransferTracker) -> Delivery:
-            return await self._connection.fetch(path, self._store, large.path, tracker)
+            compare = self._options.compare
+            return await self._connection.fetch(path, self._store, large.path, tracker, compare)
 
         def begin(progress: Progress) -> Deferred[Delivery]:
             return self._connection.call(fetch, progress)
@@ -174,6 +179,23 @@ class Download:
 
         item: Item = end
         self._receiving.unpack_too(Part(above, (item,)), told)
+
+
+@implementer(IUnpacker)
+class _Insisting:
+    """Another unpacker, by which files are wanted that are here already."""
+
+    def __init__(self, inner: IUnpacker) -> None:
+        self._inner = inner
+
+    def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
+        """See IUnpacker."""
+        outcomes, failures = self._inner.unpack(parts)
+        return [*map(Outcome, insisting(parts, bytes(outcomes)))], failures
+
+    def close(self) -> None:
+        """See IUnpacker."""
+        self._inner.close()
 
 
 def _passed_over(wanted: SendOptions) -> Iterator[type[Item]]:
@@ -201,8 +223,13 @@ def download(
         await connection.runtime.in_thread(store.remove, path, True)
 
     async def work(deliveries: Deliveries) -> None:
+        async def again(paths: frozenset[bytes]) -> None:
+            await Download(connection, root, place, options.only(paths), deliveries).run()
+
         if not options.dry_run:
             await Download(connection, root, place, options, deliveries).run()
-        await finish(deliveries, os.path.join(place, ""), options, difference, remove)
+        target = os.path.join(place, "")
+        ending = Finishing(deliveries, target, b"", options, difference, remove, again)
+        await ending.finish()
 
-    return Deliveries(work)
+    return Deliveries(work, options.delete and not options.dry_run)

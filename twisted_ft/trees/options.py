@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import msgspec
 from twisted_ft.stores.interfaces import Packing
 from twisted_ft.stores.names import join
 from twisted_ft.transfer.exchanges.tree_plan import Chosen, SendOptions
-from twisted_ft.wire.messages import Described, Item, Settled, Unsendable
+from twisted_ft.wire.messages import BY_NOTHING, BY_TIME, Described, Item, Settled, Unsendable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -74,7 +74,17 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
         :param says_ends: whether the receiver hears of the ends of folders
         """
         packing = Packing(self.links, self.checksum)
-        return SendOptions(ask=self.filters or self.checksum, packing=packing, says_ends=says_ends)
+        ask = self.filters or self.checksum
+        return SendOptions(ask=ask, packing=packing, says_ends=says_ends, force=self.force)
+
+    @property
+    def compare(self) -> str:
+        """What makes a large file that is there worth comparing, once it is wanted: see Offer."""
+        return BY_NOTHING if self.force or self.checksum else BY_TIME
+
+    def only(self, paths: frozenset[bytes]) -> TreeOptions:
+        """The same for what is at these paths, or below, and for nothing else."""
+        return _Only(**{each: getattr(self, each) for each in self.__struct_fields__}, paths=paths)
 
     def takes(self, path: bytes, is_folder: bool) -> bool:
         """Whether what is at ``path``, from the tree's root, is to go."""
@@ -107,6 +117,36 @@ class TreeOptions(msgspec.Struct, frozen=True, dict=True):
         )
         path = join(folder, item.name)
         return not path or self.takes(path, is_folder)
+
+
+class _Only(TreeOptions, frozen=True, dict=True):
+    """See ``only``."""
+
+    paths: frozenset[bytes] = frozenset()
+
+    @property
+    def filters(self) -> bool:
+        """See TreeOptions."""
+        return True
+
+    @cached_property
+    def _ways(self) -> frozenset[bytes]:
+        """The folders above."""
+        return frozenset(above for path in self.paths for above in folders_above(path))
+
+    def takes(self, path: bytes, is_folder: bool) -> bool:
+        """See TreeOptions."""
+        if not super().takes(path, is_folder):
+            return False
+        if is_folder and path in self._ways:
+            return True
+        return path in self.paths or any(above in self.paths for above in folders_above(path))
+
+
+def folders_above(path: bytes) -> Iterator[bytes]:
+    """The folders that a path is in, the nearest one first, without the root."""
+    while path := path.rpartition(b"/")[0]:
+        yield path
 
 
 def _spec(patterns: Sequence[str]) -> GitIgnoreSpec | None:

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import NotAFile, SourceChanged, Unsupported, error_for
+from twisted_ft.errors import NotADirectory, NotAFile, SourceChanged, Unsupported, error_for
 from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
 from twisted_ft.terminal import escaped
@@ -31,6 +31,8 @@ from twisted_ft.wire.messages import (
 MOST_AWAITED = 1 << 17
 """Small files that are wanted and haven't come, at most.  A sender sends what is wanted before it
 describes more, and has 6 parcels of 1,024 items, and sums of 32,768 files, without an answer."""
+MOST_LOST = 1 << 12
+"""Folders that are remembered as such in whose place is something else, at most."""
 _DONE, _HELD, _WANTED, _FAILED = Outcome.DONE, Outcome.HELD, Outcome.WANTED, Outcome.FAILED
 
 
@@ -72,6 +74,8 @@ class Results:
         self._last = now()
         self._awaited: set[bytes] = set()
         """small files that are wanted and haven't come"""
+        self._lost: set[str] = set()
+        """where folders are to be, and something else is: of what is in them no more is told"""
 
     @property
     def too_many_awaited(self) -> bool:
@@ -107,7 +111,17 @@ class Results:
             else:
                 self._part(part, own, reasons, seconds, results, large)
             self._settling.end(part.folder, count)
+        if self._lost:
+            results = [each for each in results if not self._is_lost(each)]
         return [*batches, results], large
+
+    def _is_lost(self, delivery: Delivery) -> bool:
+        """Whether something has failed since a folder has that it is in."""
+        path = delivery.path if delivery.status == "failed" else ""
+        while path := path.rpartition("/")[0]:
+            if path in self._lost:
+                return True
+        return False
 
     def alike(self, folder: bytes, states: States) -> SameResults:
         """All plain files of a folder are there already."""
@@ -221,12 +235,11 @@ class Results:
         """What isn't a small file that has arrived."""
         path = before + os.fsdecode(item.name)
         if isinstance(item, Described) and item.kind == "directory":
-            if outcome not in (_DONE, _HELD, Outcome.EMPTY):
-                self._settling.drop_folder(folder, item.name)
-            elif item.name:
-                self._settling.end_folder(folder, item.name)
+            self._end_folder(folder, item, outcome)
             if reason is not None:
                 results.append(failed(path, 0, error_for(reason.code, reason.text)))
+                if reason.code == NotADirectory.code and len(self._lost) < MOST_LOST:
+                    self._lost.add(path)
         elif outcome == Outcome.DECLINED and self._leaves_out(folder, item):
             return
         elif isinstance(item, Described) and item.kind == "file":
@@ -246,6 +259,12 @@ class Results:
             results.append(failed(path, 0, error_for(item.code, item.text)))
         elif isinstance(item, (Link, Described)):
             self._link(folder, item, outcome, path, results)
+
+    def _end_folder(self, above: bytes, item: Described, outcome: int) -> None:
+        if outcome not in (_DONE, _HELD, Outcome.EMPTY):
+            self._settling.drop_folder(above, item.name)
+        elif item.name:
+            self._settling.end_folder(above, item.name)
 
     def _file(
         self,

@@ -17,7 +17,7 @@ from twisted_ft.transfer.exchanges.tree_plan import FolderEnd
 from twisted_ft.transfer.exchanges.tree_sending import TreeSending
 from twisted_ft.trees.comparing import Comparison, compare, local_entries, remote_entries
 from twisted_ft.trees.deliveries import Deliveries
-from twisted_ft.trees.finishing import finish
+from twisted_ft.trees.finishing import Finishing
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.trees.results import Large, Results
 from twisted_ft.trees.settling import Settling
@@ -36,7 +36,7 @@ class Upload:
         deliveries: Deliveries,
     ) -> None:
         self._connection, self._path = connection, path
-        self._deliveries = deliveries
+        self._deliveries, self._compare = deliveries, options.compare
         self._store = LocalStore(place)
         self._settling = Settling(self._settle)
         send_options = options.send_options(says_ends=False)
@@ -96,7 +96,9 @@ class Upload:
         target = join(self._path, large.path)
 
         async def send(tracker: TransferTracker) -> Delivery:
-            return await self._connection.send(self._store, large.path, target, tracker)
+            return await self._connection.send(
+                self._store, large.path, target, tracker, self._compare
+            )
 
         def begin(progress: Progress) -> Deferred[Delivery]:
             return self._connection.call(send, progress)
@@ -136,19 +138,19 @@ def upload(
         target = join(root, path)
         await connection.call(lambda tracker: connection.remove(target, True, tracker))
 
-    async def send(deliveries: Deliveries) -> None:
-        is_there = await connection.runtime.in_thread(os.path.isdir, place)
-
-        async def send() -> None:
+    async def work(deliveries: Deliveries) -> None:
+        async def send(options: TreeOptions = options) -> None:
             await Upload(connection, place, root, options, deliveries).run()
 
-        into, tracker = above if is_there else b"", TransferTracker()
-        await connection.into_folder(into, options.parents, tracker, send)
+        async def again(paths: frozenset[bytes]) -> None:
+            await send(options.only(paths))
 
-    async def work(deliveries: Deliveries) -> None:
         if not options.dry_run:
-            await send(deliveries)
+            is_there = await connection.runtime.in_thread(os.path.isdir, place)
+            into, tracker = above if is_there else b"", TransferTracker()
+            await connection.into_folder(into, options.parents, tracker, send)
         target = os.fsdecode(root + b"/" if root else b"")
-        await finish(deliveries, target, options, difference, remove)
+        ending = Finishing(deliveries, target, root, options, difference, remove, again)
+        await ending.finish()
 
-    return Deliveries(work)
+    return Deliveries(work, options.delete and not options.dry_run)

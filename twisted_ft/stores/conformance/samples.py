@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ from blake3 import blake3
 
 from twisted_ft.stores.interfaces import PLAIN, IPacker, ISource, IStore, IUnpacker, Packing
 from twisted_ft.stores.piecewise import packer_of
+from twisted_ft.stores.states import CLOCK_TICK
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Attributes,
@@ -75,6 +77,11 @@ def content_of(size: int) -> bytes:
 def described(path: bytes, content: bytes, version: bytes = b"1") -> Attributes:
     """What a sender says of a file before it sends it."""
     return Attributes(path=path, size=len(content), mtime=TIME, mode=0o640, version=version)
+
+
+def tick() -> None:
+    """Let the clock tick: the time of what has just changed says nothing (CLOCK_TICK)."""
+    time.sleep(CLOCK_TICK / 1e9)
 
 
 def put(store: IStore, file: Attributes, content: bytes, overwrite: bool = True) -> None:

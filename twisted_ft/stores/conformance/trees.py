@@ -24,6 +24,7 @@ from twisted_ft.stores.conformance.samples import (
     names_in,
     put,
     summed,
+    tick,
     unpacked,
     whole,
 )
@@ -185,6 +186,7 @@ class TreeConformance(PackingConformance):
         """By names, sizes and times; they are held, or they are wanted."""
         put(store, described(b"folder/a", b"1234"), b"1234")
         self.add_file(store, b"folder/below/file", b"")
+        tick()
         same, root = summed(store, b"folder"), summed(store, b"", b"")
         told: list[tuple[bytes, list[bytes]]] = []
 
@@ -241,6 +243,7 @@ class TreeConformance(PackingConformance):
         """However often it is said."""
         for number in range(63):
             self.add_file(store, b"folder/%d" % number, b"")
+        tick()
         many: list[Item] = [summed(store, b"folder")] * 513
         for unpacker in (unpacker_of(store, True, False), unpacker_of(store, True, False)):
             outcomes = unpacked(unpacker, (b"", many))

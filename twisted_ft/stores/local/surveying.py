@@ -77,4 +77,4 @@ def all_of(folder: Folder, item: Summed) -> States | None:
     if found is None or len(found[0]) != item.files:
         return None
     states = states_of(folder, found[0])
-    return states if states.summed(item.name) == item else None
+    return states if states.summed(item.name) == item and not states.are_of_now else None

@@ -35,9 +35,14 @@ from twisted_ft.stores.local.room import Grant, Room, no_room
 from twisted_ft.stores.local.staging import HiddenFolder, StagingFolder
 from twisted_ft.stores.local.surveying import all_of
 from twisted_ft.stores.names import check_link_target, file_components, join
-from twisted_ft.stores.refusals import already_exists, failure_of
+from twisted_ft.stores.refusals import (
+    already_exists,
+    failure_of,
+    file_in_the_way,
+    folder_in_the_way,
+)
 from twisted_ft.stores.sources import digest_of
-from twisted_ft.stores.states import MOST_SUMMED
+from twisted_ft.stores.states import MOST_SUMMED, is_of_now
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     Described,
@@ -241,7 +246,7 @@ class LocalUnpacker:
         path = join(staging.path, name)
         if not staging.hidden and staging.folder.has(name):
             if not staging.folder.has_folder(name):
-                raise NotADirectory(f"{escaped(path)}: a folder must be here, and this is none")
+                raise file_in_the_way(path)
             if path in self._new:
                 return self._held(self._staging(path).folder, path)
             return Outcome.HELD  # whether it is empty is found out when its files are compared
@@ -355,11 +360,14 @@ class LocalUnpacker:
             return Outcome.WANTED
         if standing.st_size == item.size and stat.S_ISREG(standing.st_mode):
             if not item.blake3:
-                same = system.mtime_of(standing) == item.mtime
+                mtime = system.mtime_of(standing)
+                same = mtime == item.mtime and not is_of_now(mtime)
             else:
                 same = self._digest(join(staging.path, item.name)) == item.blake3
             if same:
                 return Outcome.HELD
+        if stat.S_ISDIR(standing.st_mode):
+            raise folder_in_the_way(join(staging.path, item.name))
         check_replaceable(staging.folder, item.name, standing, join(staging.path, item.name))
         if not self._overwrite:
             raise already_exists(join(staging.path, item.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
 from twisted_ft.stores.names import join
-from twisted_ft.stores.states import States
+from twisted_ft.stores.states import NO_TIME, States, is_of_now
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
     Described,
     Item,
+    Outcome,
     Part,
     Settled,
     Summed,
@@ -53,6 +54,8 @@ class SendOptions(msgspec.Struct, frozen=True):
     packing: Packing = PLAIN
     says_ends: bool = True
     """whether the receiver hears at once that all of a folder has been said"""
+    force: bool = False
+    """whether files go that the receiver has; the sender decides that by itself"""
 
     @property
     def sums(self) -> bool:
@@ -63,6 +66,18 @@ class SendOptions(msgspec.Struct, frozen=True):
         """This one, for a peer that takes messages of ``message`` bytes."""
         small = min(self.small, parcel_size(message) - MOST_PART - MOST_WHOLE)
         return replace(self, small=small)
+
+
+def insisting(parts: Sequence[Part], outcomes: bytes) -> bytes:
+    """Outcomes in which files that the receiver has are wanted all the same."""
+    if Outcome.HELD not in outcomes:
+        return outcomes
+    changed = bytearray(outcomes)
+    for number, item in enumerate(item for part in parts for item in part.items):
+        is_file = type(item) is Summed or (type(item) is Described and item.kind == "file")
+        if is_file and outcomes[number] == Outcome.HELD:
+            changed[number] = Outcome.WANTED
+    return bytes(changed)
 
 
 def parcel_size(message: int) -> int:
@@ -145,7 +160,7 @@ class TreePlan:
     ) -> None:
         self._packer, self._base, self._options = packer, base, options
         self._room, self._chosen = room, chosen
-        self._sums = options.sums and chosen is None
+        self._sums = options.sums and chosen is None and not options.force
         self._pending: list[_Folder | FolderEnd] = []
         """folders to go through, and to end, the next one last"""
         self._folder: _Folder | None = None
@@ -239,7 +254,7 @@ class TreePlan:
             if isinstance(wanted, bytes):
                 place = join(self._base, folder)
                 wanted = self._packer.item(place, wanted, self._options.small)
-            return self._add(draft, folder, wanted)
+            return self._add(draft, folder, _telling(wanted))
         if self._items is not None:
             return self._go_on(draft, self._items)
         return self._enter(draft)
@@ -298,7 +313,7 @@ class TreePlan:
         found = self._packer.states(place, SUM_LIMIT, packing)
         if found is None:
             return self._all_in(folder.path), None
-        states, others = found
+        states, others = found[0].telling(), found[1]
         if len(states) < 2:
             return chain(states.described(), others), None
         end = folder.end
@@ -318,7 +333,7 @@ class TreePlan:
         assert self._folder is not None
         folder, chosen, is_new = self._folder.path, self._chosen, self._small > 0
         try:
-            for item in items:
+            for item in map(_telling, items):
                 if chosen is not None and not chosen(folder, item):
                     continue
                 if type(item) is Described and item.kind == "directory":
@@ -347,6 +362,13 @@ class TreePlan:
             self._pending.append(folder.end)
         self._pending.extend(reversed(self._below))
         self._below = []
+
+
+def _telling(item: Item) -> Item:
+    """An item, without the time of a file that has just changed: that proves nothing."""
+    if type(item) is Described and item.kind == "file" and is_of_now(item.mtime):
+        return replace(item, mtime=NO_TIME)
+    return item
 
 
 def _failing(error: FileTransferError) -> Iterator[Item]:

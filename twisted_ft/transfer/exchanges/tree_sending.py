@@ -24,6 +24,7 @@ from twisted_ft.transfer.exchanges.tree_plan import (
     ParcelDraft,
     SendOptions,
     TreePlan,
+    insisting,
     parcel_size,
 )
 from twisted_ft.transfer.failures import as_error
@@ -292,6 +293,8 @@ class TreeSending:
             self._protocol.end(error)
             self.fail(error)
             return
+        if self._options.force:
+            outcomes = insisting(shipment.parts, outcomes)
         if self._root_outcome is None:
             self._learn_root(outcomes, failures)
         else:
