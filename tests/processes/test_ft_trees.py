@@ -269,6 +269,18 @@ def test_removal(served: Place, tmp_path: Path) -> None:
     assert tree(target) == tree(served.folder / "tree")
 
 
+def test_a_dry_run_of_a_file(place: Place, tmp_path: Path) -> None:
+    """Among folders files may be named; nothing of them is sent, either."""
+    (tmp_path / "t").mkdir()
+    (tmp_path / "a").write_bytes(b"a")
+    command = ("put", "-r", "a", "t", place.url())
+    assert f"would send: {place.folder.name}/a\n" in ft(*command, "-n", cwd=tmp_path).ok().out
+    assert not os.listdir(place.folder)
+    ft(*command, cwd=tmp_path).ok()
+    assert "would send" not in ft(*command, "-n", cwd=tmp_path).ok().out
+    assert "folder" in ft("put", "-rn", "a", place.url("t"), cwd=tmp_path).sentence
+
+
 def test_no_more_is_removed_than_may_be(served: Place, tmp_path: Path) -> None:
     """What is more is counted, and then the exit status is 1."""
     target = tmp_path / "tree"
@@ -304,7 +316,7 @@ def test_a_file_in_a_dry_run(place: Place, tmp_path: Path) -> None:
     """It is named, and nothing of it is sent."""
     (tmp_path / "file").write_bytes(b"content")
     said = ft("put", "-r", "--dry-run", tmp_path / "file", place.url()).ok().out
-    assert said == f"would send: {tmp_path}/file\n"
+    assert said == f"would send: {place.folder.name}/file\n"
     assert not list(place.folder.iterdir())
     assert ft("put", "-rn", "--json", tmp_path / "file", place.url()).line["status"] == "would send"
 

@@ -19,9 +19,7 @@ from twisted_ft.urls import Location
 Transfer = Callable[[Client, Progress], Deferred[Delivery]]
 
 
-async def get_all(
-    command: Command, places: Sequence[Location], dest: str, **how: bool
-) -> int:
+async def get_all(command: Command, places: Sequence[Location], dest: str, **how: bool) -> int:
     """Download each place, or all that matches it, into, or as, ``dest``; the exit status.
 
     :param how: see Client.get

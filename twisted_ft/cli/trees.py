@@ -13,8 +13,10 @@ from twisted_ft.cli.run import Command
 from twisted_ft.cli.transfers import are_one, get_all, put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
-from twisted_ft.errors import FileTransferError
-from twisted_ft.stores.local.locations import missing_folder
+from twisted_ft.errors import FileTransferError, NotFound
+from twisted_ft.stores.local import LocalStore
+from twisted_ft.stores.local.locations import missing_folder, origin
+from twisted_ft.stores.refusals import folder_in_the_way
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.options import TreeOptions
 from twisted_ft.urls import Location
@@ -87,9 +89,9 @@ async def put_trees(
     for path, remote in ways:
         if not await command.runtime.in_thread(os.path.isdir, path):
             if options.dry_run:
-                command.report.would_send(path)
-                continue
-            status |= await put_all(command, [path], url, **how)
+                status |= await _tell_of_file(command, path, url, remote, options)
+            else:
+                status |= await put_all(command, [path], url, **how)
             continue
 
         def begin(client: Client, path: str = path, remote: bytes = remote) -> Deliveries:
@@ -116,6 +118,37 @@ def _remote(path: str, url: Location) -> bytes:
         return remote
     name = os.fsencode(os.path.basename(os.path.abspath(path)))
     return remote + b"/" + name if remote else name
+
+
+async def _tell_of_file(
+    command: Command, path: str, url: Location, remote: bytes, options: TreeOptions
+) -> int:
+    """Say whether a file would be sent as ``remote``; the exit status."""
+    target = os.fsdecode(remote)
+    try:
+        size, mtime = await command.runtime.in_thread(_state_of, path)
+        client = await command.client(url)
+        try:
+            standing = await client.stat(remote)
+        except NotFound:
+            standing = None
+        if standing is not None and standing.kind == "directory":
+            raise folder_in_the_way(remote)
+    except FileTransferError as error:
+        command.report.failed(target, error)
+        return 1
+    same = standing is not None and (standing.size, standing.mtime) == (size, mtime)
+    if options.force or not same:
+        command.report.would_send(target)
+    return 0
+
+
+def _state_of(path: str) -> tuple[int, int]:
+    """The size of a file, and its time.  Blocks."""
+    folder, name = origin(path)
+    source = LocalStore(folder).source(os.fsencode(name))
+    source.close()
+    return source.attributes.size, source.attributes.mtime
 
 
 async def _tree(
