@@ -143,8 +143,8 @@ async def _tell_of_file(
     return 0
 
 
-def _state_of(path: str) -> tuple[int, int]:
-    """The size of a file, and its time.  Blocks."""
+def _state_of(path: str) -> tuple[int | None, int]:
+    """The size of a file, where it has one, and its time.  Blocks."""
     folder, name = origin(path)
     source = LocalStore(folder).source(os.fsencode(name))
     source.close()
