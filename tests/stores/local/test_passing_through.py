@@ -145,6 +145,7 @@ def test_a_tree(place: Path) -> None:
     (two.served / "t").mkdir()
     for name in "abc":
         (two.served / "t" / name).write_text(name)
+        os.utime(two.served / "t" / name, (0, 0))
     two.here.mkdir()
     two.here.chmod(0o333)
     assert statuses(two.get("t")) == {"done"}
