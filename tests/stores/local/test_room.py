@@ -100,9 +100,9 @@ def test_a_file_of_unknown_size_is_stopped_where_it_no_longer_fits(disk: Path) -
     for _ in range(6):
         sink.write([b"x" * (MB // 2), b"x" * (MB // 2)])
     with pytest.raises(NoSpace, match=r"stream: there is no room for more than [67],\d{3},\d{3} "):
-        sink.write([bytes(MB)])
+        sink.write([b"x" * MB])
     assert free(disk) >= 9 * MB
-    promised.write([bytes(4 * MB)])
+    promised.write([b"x" * (4 * MB)])
     promised.publish()
     before = free(disk)
     sink.keep()
