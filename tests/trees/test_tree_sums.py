@@ -352,3 +352,24 @@ def test_it_is_called_off_in_the_midst(two: Two, direction: str) -> None:
     rest = ensureDeferred(gathered(deliveries))
     two.network.settle()
     assert rest.called
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("late", [1 << 63, (1 << 63) + 10**18, -(1 << 63) - 10**9])
+def test_times_that_cant_be_told_apart(tmp_path: Path, direction: str, late: int) -> None:
+    """From 2262 on all are one in FT/1: a file that was changed in 2300 must arrive."""
+    two = Two(tmp_path)
+    here, there = (two.served, two.here) if direction == "get" else (two.here, two.served)
+    grow(here, {"a": b"1", "b": b"2", "p/c": b"3"})
+    for name in ("a", "b", "p/c"):
+        os.utime(here / name, ns=(late, late))
+    if (here / "a").stat().st_mtime_ns != late:
+        pytest.skip("no file here can have that time")
+    assert statuses(two.move(direction)) == {"done"}
+    (here / "p/c").write_bytes(b"4")
+    os.utime(here / "p/c", ns=(late + 10**9, late + 10**9))
+    dry = two.move(direction, dry_run=True)
+    assert with_status(dry, "would send") == ["a", "b", "c"]
+    assert statuses(two.move(direction)) == {"done"}
+    assert (there / "p/c").read_bytes() == b"4"
+    assert statuses(two.move(direction, checksum=True)) == {"skipped"}

@@ -37,7 +37,7 @@ from twisted_ft.stores.refusals import (
 )
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.stores.standing import standing_file, standing_source
-from twisted_ft.stores.states import MOST_SUMMED, States, is_of_now
+from twisted_ft.stores.states import MOST_SUMMED, States, says_nothing
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     BY_TIME,
@@ -226,7 +226,7 @@ class PiecewiseUnpacker:
         """Whether all files of a folder are here already, and no more."""
         self._sums_left -= item.files
         found = _states(self._store, path, SUM_LIMIT) if self._sums_left >= 0 else None
-        if found is None or found[0].summed(item.name) != item or found[0].are_of_now:
+        if found is None or found[0].summed(item.name) != item or found[0].any_says_nothing:
             return Outcome.WANTED
         if self._alike is not None:
             self._alike(path, found[0])
@@ -249,7 +249,7 @@ class PiecewiseUnpacker:
 
     def _is_same(self, path: bytes, standing: Entry, item: Described) -> bool:
         if not item.blake3:
-            return standing.mtime == item.mtime and not is_of_now(standing.mtime)
+            return standing.mtime == item.mtime and not says_nothing(standing.mtime)
         return self._digest(path) == item.blake3
 
     def _write(self, path: bytes, item: Whole) -> Outcome:

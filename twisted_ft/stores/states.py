@@ -19,21 +19,33 @@ MOST_SUMMED = 1 << 15
 of them, and whoever wants to know them holds no more than that."""
 
 
+TIME_MAX = 2**63 - 1
+"""Nanoseconds that FT/1 can say, after 1970 or before; there are file systems that hold more."""
 CLOCK_TICK = 20_000_000
 """Nanoseconds in which two changes of a file may get one time: clocks of kernels tick each 1 to 16
 milliseconds.  A time that is so close to now says nothing of whether a file is the same."""
 NO_TIME = -(2**63)
-"""Said in place of such a time; no file has it, as times that come from a disk are later."""
+"""Said in place of a time that says nothing; no file has it, as times that come from a disk are
+later."""
 
 
-def is_of_now(mtime: int) -> bool:
-    """Whether a time, in nanoseconds since 1970, is within the tick of this machine's clock."""
-    return abs(time.time_ns() - mtime) < CLOCK_TICK
+def time_said(mtime: int) -> int:
+    """A time in nanoseconds since 1970, as it can be said."""
+    return mtime if -TIME_MAX <= mtime <= TIME_MAX else TIME_MAX if mtime > 0 else -TIME_MAX
+
+
+def says_nothing(mtime: int) -> bool:
+    """Whether two changes of a file may have this time, in nanoseconds since 1970.
+
+    They may within the tick of this machine's clock from now; and from 2262 on, and before 1678, as
+    one time stands there for all that can't be said.
+    """
+    return not -TIME_MAX < mtime < TIME_MAX or abs(time.time_ns() - mtime) < CLOCK_TICK
 
 
 def telling(mtime: int) -> int:
     """A file's time, as the other side is to compare it."""
-    return NO_TIME if is_of_now(mtime) else mtime
+    return NO_TIME if says_nothing(mtime) else mtime
 
 
 class States:
@@ -50,7 +62,7 @@ class States:
         modes: Sequence[int],
     ) -> None:
         self._count = len(names)
-        self._newest = max(mtimes, default=NO_TIME)
+        self._oldest, self._newest = min(mtimes, default=0), max(mtimes, default=0)
         self._names = b"\0".join([*names, b""])
         self._numbers = struct.pack(f">{2 * self._count}q", *sizes, *mtimes)
         self._modes = struct.pack(f">{self._count}I", *modes)
@@ -76,15 +88,15 @@ class States:
         return struct.unpack_from(f">{self._count}q", self._numbers)
 
     @property
-    def are_of_now(self) -> bool:
+    def any_says_nothing(self) -> bool:
         """Whether some of them may have changed without a change of their time."""
-        if self._newest <= time.time_ns() - CLOCK_TICK:
+        if self._oldest > -TIME_MAX and self._newest <= time.time_ns() - CLOCK_TICK:
             return False
-        return any(map(is_of_now, self._mtimes()))
+        return any(map(says_nothing, self._mtimes()))
 
     def telling(self) -> States:
         """These, with no times that say nothing, as the other side is to compare them."""
-        if not self.are_of_now:
+        if not self.any_says_nothing:
             return self
         modes = struct.unpack(f">{self._count}I", self._modes)
         return States(self.names, self.sizes, [*map(telling, self._mtimes())], modes)

@@ -11,6 +11,7 @@ from functools import cache
 from struct import Struct
 
 from twisted_ft.stores.interfaces import Buffer
+from twisted_ft.stores.states import time_said
 
 try:
     import fcntl
@@ -27,10 +28,6 @@ _IOV_MAX = 1024
 """Buffers that writev(2) takes at once (IOV_MAX on Linux)."""
 
 
-TIME_MAX = 2**63 - 1
-"""Nanoseconds since 1970 that FT/1 can say; there are file systems that hold more."""
-
-
 def mtime_of(status: os.stat_result) -> int:
     """The modification time, in nanoseconds since 1970, as it can be said."""
     return time_said(status.st_mtime_ns)
@@ -42,11 +39,6 @@ def last_change(status: os.stat_result) -> int:
     That is st_ctime, as st_mtime can be any that a sender says; Windows has no such time.
     """
     return time_said(status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns)
-
-
-def time_said(mtime: int) -> int:
-    """A time in nanoseconds since 1970, as it can be said."""
-    return mtime if -TIME_MAX <= mtime <= TIME_MAX else TIME_MAX if mtime > 0 else -TIME_MAX
 
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}

@@ -9,7 +9,7 @@ from itertools import islice
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.errors import Forbidden, NotADirectory, NotFound, ProtocolError, Unsupported
 from twisted_ft.stores.interfaces import IStore
-from twisted_ft.stores.states import is_of_now
+from twisted_ft.stores.states import says_nothing
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
@@ -187,7 +187,7 @@ def _note_lacking(found: Comparison, entry: tuple[bytes, Entry], options: TreeOp
 
 
 def _same(one: Entry, other: Entry, options: TreeOptions) -> bool:
-    if options.force or other.kind != "file" or is_of_now(one.mtime):
+    if options.force or other.kind != "file" or says_nothing(one.mtime):
         return False
     return (one.size, one.mtime) == (other.size, other.mtime)
 

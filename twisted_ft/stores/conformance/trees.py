@@ -30,7 +30,7 @@ from twisted_ft.stores.conformance.samples import (
 )
 from twisted_ft.stores.interfaces import IStore, IUnpacker
 from twisted_ft.stores.piecewise import unpacker_of
-from twisted_ft.stores.states import States
+from twisted_ft.stores.states import TIME_MAX, States
 from twisted_ft.wire.messages import (
     Described,
     Item,
@@ -165,6 +165,22 @@ class TreeConformance(PackingConformance):
                 assert outcomes == ["held", "held", "wanted", "wanted", "wanted"]
             outcomes = unpacked(unpacker_of(store, False, False), (folder, files))
             assert outcomes == ["held", "exists", "exists", "wanted"]
+
+    @pytest.mark.parametrize("time", [TIME_MAX, -TIME_MAX])
+    def test_a_time_that_is_cut_proves_nothing(self, store: IStore, time: int) -> None:
+        """The first and the last that can be said stand for all beyond them."""
+        unpacker = unpacker_of(store, True, False)
+        root: list[Item] = [folder_described(b"")]
+        files: list[Item] = [whole(b"here", b"1234", time), whole(b"there", b"1234")]
+        assert unpacked(unpacker, (b"new", [*root, *files]))[1:] == ["done", "done"]
+        there: list[Item] = [
+            file_described(b"here", b"1234", time),
+            file_described(b"there", b"1234"),
+            file_described(b"here", b"1234", time, blake3(b"1234").digest()),
+        ]
+        unpacker = unpacker_of(store, True, False)
+        assert unpacked(unpacker, (b"new", there)) == ["wanted", "held", "held"]
+        assert unpacked(unpacker, (b"", [summed(store, b"new")])) == ["wanted"]
 
     def test_files_are_compared_by_digest(self, store: IStore) -> None:
         """Where one is said: whatever their times."""

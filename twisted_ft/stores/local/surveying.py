@@ -8,8 +8,7 @@ from stat import S_ISREG
 
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.names import PARTIAL
-from twisted_ft.stores.states import States
-from twisted_ft.stores.system import TIME_MAX, time_said
+from twisted_ft.stores.states import TIME_MAX, States, time_said
 from twisted_ft.wire.messages import SUM_LIMIT, Summed
 
 
@@ -77,4 +76,4 @@ def all_of(folder: Folder, item: Summed) -> States | None:
     if found is None or len(found[0]) != item.files:
         return None
     states = states_of(folder, found[0])
-    return states if states.summed(item.name) == item and not states.are_of_now else None
+    return states if states.summed(item.name) == item and not states.any_says_nothing else None

@@ -42,7 +42,7 @@ from twisted_ft.stores.refusals import (
     folder_in_the_way,
 )
 from twisted_ft.stores.sources import digest_of
-from twisted_ft.stores.states import MOST_SUMMED, is_of_now
+from twisted_ft.stores.states import MOST_SUMMED, says_nothing
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     Described,
@@ -361,7 +361,7 @@ class LocalUnpacker:
         if standing.st_size == item.size and stat.S_ISREG(standing.st_mode):
             if not item.blake3:
                 mtime = system.mtime_of(standing)
-                same = mtime == item.mtime and not is_of_now(mtime)
+                same = mtime == item.mtime and not says_nothing(mtime)
             else:
                 same = self._digest(join(staging.path, item.name)) == item.blake3
             if same:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
 from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
 from twisted_ft.stores.names import join
-from twisted_ft.stores.states import NO_TIME, States, is_of_now
+from twisted_ft.stores.states import NO_TIME, States, says_nothing
 from twisted_ft.terminal import escaped
 from twisted_ft.wire.messages import (
     SUM_LIMIT,
@@ -365,8 +365,8 @@ class TreePlan:
 
 
 def _telling(item: Item) -> Item:
-    """An item, without the time of a file that has just changed: that proves nothing."""
-    if type(item) is Described and item.kind == "file" and is_of_now(item.mtime):
+    """An item, without a time that proves nothing, as that of a file that has just changed."""
+    if type(item) is Described and item.kind == "file" and says_nothing(item.mtime):
         return replace(item, mtime=NO_TIME)
     return item
 
