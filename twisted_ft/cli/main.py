@@ -209,6 +209,12 @@ def _file_options(given: dict[str, Any]) -> dict[str, bool]:
     return {name: given[name] for name in ("checksum", "force", "parents")}
 
 
+def _check_stream(how: dict[str, bool]) -> None:
+    for name, value in how.items():
+        if value:
+            raise click.UsageError(f"--{name} is for files; leave it out with -")
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, "-V", "--version", prog_name="ft")
 def cli() -> None:
@@ -274,6 +280,7 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     if dest == _STREAM:
         if given["json"]:
             raise click.UsageError("with - standard output has the file; leave --json out")
+        _check_stream(how)
         return _cat(places, given)
     with loading(places):
         from twisted_ft.cli.run import run
@@ -319,6 +326,7 @@ def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
         trees = options_of({**wanted, **how})
         return run(_options(given), lambda command: put_trees(command, paths, url, trees))
     if _STREAM in paths:
+        _check_stream(how)
         with loading([url]):
             from twisted_ft.cli.cat import put_input
             from twisted_ft.cli.run import run
