@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.listers import Listing
+from tests.kit.listers import Commanded, Listing
+from twisted_ft import LocalStore
 from twisted_ft.cli import listings
-from twisted_ft.cli.listings import Look, human_size, show
+from twisted_ft.cli.listings import Look, human_size, show, show_all
 from twisted_ft.errors import Unsupported
 from twisted_ft.urls import parse_url
 from twisted_ft.wire.messages import End, Entries, Entry, List, Refuse
@@ -71,6 +74,71 @@ def test_a_server_that_does_not_list_it(capsys: Captured) -> None:
     with pytest.raises(Unsupported):
         ls.network.run(ls.network.run(ls.client(None)).list("d", partial=True))
     assert not [each for each in ls.peer.messages if isinstance(each, List)]
+
+
+HOSTILE = b"\x1b[2J\n-rw \xe2\x80\xae\xff" + b"\x1b" * 4083
+LINKS = (
+    Entry(b"d/l", "link", 6, 5, 0o777, b"../a b"),
+    Entry(b"d/m", "link", 4096, 5, 0o777, HOSTILE),
+    Entry(b"d/n", "link", 6, 5, 0o777),
+    Entry(b"d/o", "file", 6, 5, 0o644, b"nowhere"),
+)
+LISTED = [
+    "l -> ../a b",
+    "m -> \\x1b[2J\\x0a-rw \\u202e\\xff" + "\\x1b" * 4083,
+    "n",
+    "o",
+]
+"""A target as it is; one that would do harm to a terminal; an older server's; and a lie."""
+
+
+@pytest.mark.parametrize("look", [Look(long=True), Look(long=True, deep=True)])
+def test_where_links_lead(capsys: Captured, look: Look) -> None:
+    """As ls -l says it."""
+    assert len(HOSTILE) == 4096
+    ls: Any = Listing()
+    assert ls.status(show(ls, PLACE, look), Entries(1, LINKS), End(1, 4)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [each.split(" ", 1)[0] for each in lines] == [*["lrwxrwxrwx"] * 3, "-rw-r--r--"]
+    for line, listed in zip(lines, LISTED, strict=True):
+        assert line.endswith(f":00 {listed}")
+
+
+def test_where_links_lead_isnt_said_in_a_short_listing(capsys: Captured) -> None:
+    ls: Any = Listing()
+    assert ls.status(show(ls, PLACE, Look()), Entries(1, LINKS), End(1, 4)) == 0
+    assert capsys.readouterr().out.split() == ["l", "m", "n", "o"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+def test_where_links_on_a_disk_lead(capsys: Captured, tmp_path: Path) -> None:
+    """Of several URLs, one of them a link itself; and of a whole tree."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inner").symlink_to("../nowhere")
+    (tmp_path / "link").symlink_to("folder")
+    ls: Any = Commanded(LocalStore(tmp_path))
+    places = [parse_url(f"ft://host/{name}") for name in ("link", "folder")]
+    assert ls.run(show_all(ls, places, Look(long=True))) == 0
+    link, *_, inner = capsys.readouterr().out.splitlines()
+    assert link.endswith(" link -> folder")
+    assert inner.endswith(" inner -> ../nowhere")
+    assert ls.run(show(ls, parse_url("ft://host"), Look(long=True, deep=True))) == 0
+    _, link, inner = capsys.readouterr().out.splitlines()
+    assert link.endswith(" link -> folder")
+    assert inner.endswith(" folder/inner -> ../nowhere")
+
+
+def test_where_links_lead_as_json(capsys: Captured) -> None:
+    """Names that aren't UTF-8 are as Python has them; null is what isn't known."""
+    ls: Any = Listing(json=True)
+    assert ls.status(show(ls, PLACE, Look()), Entries(1, LINKS), End(1, 4)) == 0
+    lines = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"path": "d/l", "kind": "link", "size": 6, "mtime": 5, "target": "../a b"}
+    assert [each.get("target", "none") for each in lines[1:]] == [
+        os.fsdecode(HOSTILE),
+        None,
+        "none",
+    ]
 
 
 SOME = (

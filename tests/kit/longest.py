@@ -53,4 +53,4 @@ items: st.SearchStrategy[Item] = st.one_of(
     st.builds(Settled, names, numbers, modes),
     st.builds(Summed, names, st.integers(0, SUM_LIMIT), digests),
 )
-entries = st.builds(Entry, paths, kinds, sizes, numbers, modes)
+entries = st.builds(Entry, paths, kinds, sizes, numbers, modes, paths)

@@ -8,10 +8,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from twisted.cred.credentials import ICredentials
 
-from twisted_ft import IStore, LocalStore, MemoryStore
+from twisted_ft import FileTransferFactory, IStore, LocalStore, MemoryStore
 from twisted_ft.errors import AlreadyExists, Forbidden, ReadOnly
-from twisted_ft.server import EVERYTHING, NOTHING, Right, Session
+from twisted_ft.server import EVERYTHING, NOTHING, Peer, Right, Session
 from twisted_ft.server.permitted import NEEDED
 from twisted_ft.server.rights import READING
 from twisted_ft.stores.conformance.samples import (
@@ -29,7 +30,10 @@ from twisted_ft.stores.conformance.samples import (
 from twisted_ft.stores.interfaces import PLAIN
 from twisted_ft.stores.piecewise import packer_of, unpacker_of
 from twisted_ft.stores.wrapping import Use
-from twisted_ft.wire.messages import Item, Settled, Summed, Unsendable, Whole
+from twisted_ft.testing import MemoryNetwork
+from twisted_ft.wire.conversation import DEFAULT_LIMITS
+from twisted_ft.wire.frames import MAGIC, encode
+from twisted_ft.wire.messages import Hello, Item, List, Settled, Summed, Unsendable, Whole
 
 RIGHTS = [*Right]
 
@@ -259,6 +263,41 @@ def test_rights_by_path_in_a_tree_that_goes(inner: IStore) -> None:
     for go in (packer.describe, lambda path: packer.states(path, 10, PLAIN)):
         with pytest.raises(Forbidden, match="nothing may be listed here"):
             go(b"folder")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few links")
+@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize("deep", [False, True])
+def test_who_may_list_and_not_read_isnt_told_where_links_lead(
+    tmp_path: Path, deep: bool, session: type[Session]
+) -> None:
+    (tmp_path / "link").symlink_to("/secret/place")
+    for rights, target in ((Right.LIST, b""), (READING, b"/secret/place")):
+        network = MemoryNetwork()
+
+        async def authenticate(
+            peer: Peer, credentials: ICredentials, rights: Right = rights
+        ) -> Session:
+            return session(LocalStore(tmp_path), rights)
+
+        factory = FileTransferFactory(authenticate=authenticate, runtime=network.runtime)
+        peer = network.scripted_client(factory)
+        peer.listen_raw()
+        peer.send(
+            MAGIC + encode(Hello((1,), "test", (), DEFAULT_LIMITS)) + encode(List(1, b"", deep))
+        )
+        network.settle()
+        assert b"link" in peer.raw
+        assert (b"secret" in peer.raw) == (target != b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few links")
+def test_where_links_lead_is_told_by_path(tmp_path: Path) -> None:
+    for name in ("open", "shut"):
+        (tmp_path / name).symlink_to("file")
+    view = ByPath(LocalStore(tmp_path), EVERYTHING, {b"shut": Right.LIST}).view
+    targets = {entry.path: entry.target for entry in view.entries(b"")}
+    assert targets == {b"open": b"file", b"shut": b""}
 
 
 def test_each_use_needs_a_right() -> None:

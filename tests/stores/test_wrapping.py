@@ -329,6 +329,17 @@ def test_a_link_that_may_not_be_read(tmp_path: Path) -> None:
         assert isinstance(found[1][0], kind)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has few links")
+def test_where_a_link_leads_that_may_not_be_read_isnt_listed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "other").symlink_to("file")
+    store = NotingStore(LocalStore(tmp_path), (Use.READ, b"link"))
+    for path, targets in ((b"", [b"", b"file"]), (b"link", [b""]), (b"other", [b"file"])):
+        entries = [*store.entries(path)]
+        assert [each.kind for each in entries] == ["link"] * len(targets)
+        assert [each.target for each in entries] == targets
+
+
 def test_an_unpacker_asks_of_each_item(inner: IStore) -> None:
     store = NotingStore(inner)
     sums = summed(inner, b"folder")

@@ -66,8 +66,8 @@ CASES: dict[str, tuple[Message, list[object]]] = {
     "abort": (Abort(2**53, "x", ""), ["abort", 2**53, "x", ""]),
     "list": (List(5, b"p" * 4096, True), ["list", 5, b"p" * 4096, True, False]),
     "entries": (
-        Entries(1, (Entry(b"a", "file", 5, 0, 0o644), Entry(b"b", "link", 0, 1, 0))),
-        ["entries", 1, [[b"a", "file", 5, 0, 0o644], [b"b", "link", 0, 1, 0]]],
+        Entries(1, (Entry(b"a", "file", 5, 0, 0o644), Entry(b"b", "link", 0, 1, 0, b"a"))),
+        ["entries", 1, [[b"a", "file", 5, 0, 0o644, b""], [b"b", "link", 0, 1, 0, b"a"]]],
     ),
     "no entries": (Entries(1, ()), ["entries", 1, []]),
     "end": (End(1, 0), ["end", 1, 0]),
@@ -153,6 +153,11 @@ def test_a_done_of_a_sender_that_is_older() -> None:
     assert decode(old) == Done(1, b"d" * 32, None)
 
 
+def test_entries_of_a_server_that_is_older() -> None:
+    old = msgspec.msgpack.encode(["entries", 1, [[b"b", "link", 0, 1, 0o777]]])
+    assert decode(old) == Entries(1, (Entry(b"b", "link", 0, 1, 0o777, b""),))
+
+
 @pytest.mark.parametrize("case", sorted({*CASES} - {"list", "offer", "done"}))
 def test_a_message_without_its_last_field(case: str) -> None:
     _, layout = CASES[case]
@@ -206,6 +211,8 @@ BAD_FIELDS: dict[str, list[object]] = {
     "mode over 7777": ["offer", 1, [b"a", 0, 0, 0o10000, b""]],
     "version of 256": ["offer", 1, [b"a", 0, 0, 0, b"v" * 256]],
     "attributes flat": ["offer", 1, b"a", 0, 0, 0, b""],
+    "target of 4097": ["entries", 1, [[b"a", "link", 0, 0, 0, b"t" * 4097]]],
+    "target as text": ["entries", 1, [[b"a", "link", 0, 0, 0, "t"]]],
     "65537 entries": ["entries", 1, [[b"", "", 0, 0, 0]] * 65537],
 }
 

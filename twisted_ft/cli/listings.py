@@ -167,13 +167,29 @@ def _below(root: bytes, path: bytes) -> bytes:
 
 def _print(command: Command, entry: Entry, name: bytes, look: Look) -> None:
     """A line for an entry, which is called ``name`` in it."""
-    if not command.options.json:
-        line = _short(entry, name)
-        print(f"{_attributes(entry, look.human)} {line}" if look.long else line)
-    elif entry.kind in ("file", "directory", "partial"):
-        command.report.line(
-            path=os.fsdecode(entry.path), kind=entry.kind, size=entry.size, mtime=entry.mtime
-        )
+    if command.options.json:
+        if entry.kind in ("file", "directory", "link", "partial"):
+            command.report.line(**_fields(entry))
+    elif look.long:
+        print(_long(entry, name, look.human))
+    else:
+        print(_short(entry, name))
+
+
+def _fields(entry: Entry) -> dict[str, object]:
+    """What a line of JSON says of an entry."""
+    path = os.fsdecode(entry.path)
+    fields = {"path": path, "kind": entry.kind, "size": entry.size, "mtime": entry.mtime}
+    if entry.kind == "link":
+        fields["target"] = os.fsdecode(entry.target) or None
+    return fields
+
+
+def _long(entry: Entry, name: bytes, human: bool) -> str:
+    """The attributes, the name, and where a link leads, if the server says so: as ``ls -l``."""
+    line = f"{_attributes(entry, human)} {_short(entry, name)}"
+    leads = entry.kind == "link" and entry.target
+    return f"{line} -> {escaped(entry.target)}" if leads else line
 
 
 def _short(entry: Entry, name: bytes) -> str:

@@ -81,8 +81,9 @@ def server_budget() -> Cost:
     return SERVER.within(Cost(SERVER.bytes, max(soft // 2, CONNECTION.descriptors)))
 
 
-SHORT_LISTING = Cost(256 << 10, 1)
-"""What a listing holds of which all has been read: two batches of entries."""
+SHORT_LISTING = Cost(384 << 10, 1)
+"""What a listing holds of which all has been read: a batch of entries, and the message that says
+them.  An entry with a short name and a target takes 44 bytes of a batch at least, and 250 here."""
 
 
 class Budget:

@@ -136,6 +136,8 @@ class IStore(Interface):
     def entries(path: bytes) -> Iterator[Entry]:
         """What is in a folder, sorted by name; for a file, the file.  Partial files are not named.
 
+        The entry of a link may have its ``target``; where it can't be read, that is empty.
+
         :raises BadName: at the end, after all others: there are names for which a path has no room
         :raises FileTransferError: NotFound, NotADirectory, Forbidden, ...; on the call or on the
             iterator's first step

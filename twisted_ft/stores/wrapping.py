@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 from zope.interface import directlyProvides, implementer, providedBy
 
 from twisted_ft.errors import FileTransferError
@@ -144,9 +145,22 @@ class StoreWrapper:
         return open_sink(self.inner, file, overwrite, durable, owner, **more)
 
     def entries(self, path: bytes) -> Iterator[Entry]:
-        """See IStore."""
+        """See IStore; where a link leads that may not be read isn't told."""
         self.check(Use.LIST, path)
-        return self.inner.entries(path)
+        entries = self.inner.entries(path)
+        return entries if type(self).check is StoreWrapper.check else self._checked(entries)
+
+    def _checked(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            yield self._without_target(entry) if entry.target else entry
+
+    def _without_target(self, entry: Entry) -> Entry:
+        """An entry, without its target where that may not be read."""
+        try:
+            self.check(Use.READ, entry.path)
+        except FileTransferError:
+            return msgspec.structs.replace(entry, target=b"")
+        return entry
 
     @property
     def kept(self) -> Callable[[bytes, bool], Iterator[Entry]]:

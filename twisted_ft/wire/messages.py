@@ -99,6 +99,9 @@ class Entry(_Array, frozen=True):
     size: Size
     mtime: Nanoseconds
     mode: Mode
+    target: Path = b""
+    """where a link leads, as it says itself; empty for anything else, and where that may not be
+    read, can't be, or isn't said, as by earlier versions"""
 
 
 class _Message(_Array, frozen=True, tag_field="tag"):

@@ -50,14 +50,14 @@ def _tag(tag: str) -> int:
 
 BESIDE_ENTRIES = _tag("entries") + _NUMBER + 5
 """Bytes of Entries beside the entries in it."""
-_ENTRY = _ARRAY + _LONG + _SHORT + 2 * _NUMBER + _SMALL
-MOST_ENTRY = _ENTRY + PATH_LIMIT + 4 * 16
+_ENTRY = _ARRAY + 2 * _LONG + _SHORT + 2 * _NUMBER + _SMALL
+MOST_ENTRY = _ENTRY + 2 * PATH_LIMIT + 4 * 16
 """Bytes of an entry."""
 
 
 def entry_size(entry: Entry) -> int:
     """Bytes of an entry."""
-    return _ENTRY + len(entry.path) + _text(entry.kind)
+    return _ENTRY + len(entry.path) + _text(entry.kind) + len(entry.target)
 
 
 # -- trees -------------------------------------------------------------------------------

@@ -76,6 +76,40 @@ def test_links_are_listed_as_links(place: Path) -> None:
         list(LocalStore(place).entries(b"to-outside/secret"))
 
 
+def test_links_are_listed_with_where_they_lead(place: Path) -> None:
+    """In their own words, also of one that is asked for by itself."""
+    store = LocalStore(place)
+    for entry in (*store.entries(b""), *store.entries(b"to-outside"), *store.entries(b"folder")):
+        here = place / os.fsdecode(entry.path)
+        assert entry.target == (os.fsencode(os.readlink(here)) if here.is_symlink() else b"")
+
+
+@pytest.mark.parametrize("target", [b"\x1b[2J\n\xff", b"t" * 4095], ids=["strange", "longest"])
+def test_any_target_is_listed(place: Path, target: bytes) -> None:
+    (place / "folder" / "link").symlink_to(os.fsdecode(target))
+    entry = next(each for each in LocalStore(place).entries(b"folder") if each.kind == "link")
+    assert entry.target == target
+
+
+@pytest.mark.parametrize("becomes", ["file", "nothing"])
+def test_a_link_that_is_none_any_more_when_it_is_read(
+    place: Path, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Folder.stat
+
+    def change(folder: Folder, name: bytes) -> os.stat_result:
+        status = look(folder, name)
+        if name == b"to-file":
+            (place / "to-file").unlink()
+            if becomes == "file":
+                (place / "to-file").touch()
+        return status
+
+    monkeypatch.setattr(Folder, "stat", change)
+    (entry,) = LocalStore(place).entries(b"to-file")
+    assert (entry.kind, entry.target) == ("link", b"")
+
+
 def test_a_folder_that_becomes_a_link_is_not_followed(place: Path) -> None:
     """The moment between a look and the use of what was seen is none."""
     with Folder.root(str(place)) as root:

@@ -210,6 +210,20 @@ def test_a_peer_that_takes_short_messages() -> None:
     assert max(len(encode(each)) for each in answers) <= LEAST_MESSAGE + 4
 
 
+def test_the_longest_entries_for_a_peer_that_takes_short_messages() -> None:
+    """Paths and targets of 4,096 bytes."""
+
+    class Links:
+        def entries(self, path: bytes) -> Iterator[Entry]:
+            for number in range(50):
+                long = b"%04096d" % number
+                yield Entry(long, "link", 2**63 - 1, -(2**63), 0o7777, b"t" * 4096)
+
+    answers = Two(Links(), LEAST_MESSAGE).hear_all()
+    assert answers[-1] == End(1, 50)
+    assert max(len(encode(each)) for each in answers) <= LEAST_MESSAGE + 4
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_what_is_kept_of_transfers(deep: bool) -> None:
     kept = Entry(b"large", "partial", 5000, 5, 0o644)

@@ -357,8 +357,10 @@ class TreeConformance(PackingConformance):
         unpacker = unpacker_of(store, True, False)
         made = unpacked(unpacker, (b"folder", [Link(b"to-file", TIME, b"../file")]))
         if made == ["done"]:
-            kinds = {entry.path: entry.kind for entry in store.entries(b"folder")}
+            entries = [*store.entries(b"folder")]
+            kinds = {entry.path: entry.kind for entry in entries}
             assert kinds == {b"folder/inner": "file", b"folder/to-file": "link"}
+            assert [entry.target for entry in entries] in ([b"", b"../file"], [b"", b""])
         else:
             assert made == ["unsupported"]
         for target in (b"../../x", b"/x", b"x/../..", b""):

@@ -235,9 +235,9 @@ class LocalStore:
         with os_errors_named(path):
             if names:
                 with self._folder(names[:-1]) as parent:
-                    status = parent.stat(names[-1])
-                if not stat.S_ISDIR(status.st_mode):
-                    yield _entry(path, status)
+                    entry = _entry(path, parent, names[-1])
+                if entry.kind != "directory":
+                    yield entry
                     return
             with self._folder(names) as folder:
                 unsaid = 0
@@ -249,10 +249,10 @@ class LocalStore:
                         unsaid += 1
                         continue
                     try:
-                        status = folder.stat(name)
+                        entry = _entry(below, folder, name)
                     except FileNotFoundError:  # removed since
                         continue
-                    yield _entry(below, status)
+                    yield entry
             if unsaid:
                 raise unsayable(path, unsaid)
 
@@ -424,11 +424,23 @@ def _kept_entry(path: bytes, each: Kept) -> Entry:
     return Entry(path, "partial", each.size, each.changed, stat.S_IMODE(each.mode))
 
 
-def _entry(path: bytes, status: os.stat_result) -> Entry:
+def _entry(path: bytes, folder: Folder, name: bytes) -> Entry:
+    status = folder.stat(name)
+    kind = kind_of(status.st_mode)
     return Entry(
         path=path,
-        kind=kind_of(status.st_mode),
+        kind=kind,
         size=status.st_size,
         mtime=mtime_of(status),
         mode=stat.S_IMODE(status.st_mode),
+        target=_target(folder, name) if kind == "link" else b"",
     )
+
+
+def _target(folder: Folder, name: bytes) -> bytes:
+    """Where a link leads; nothing where that can't be read, or said."""
+    try:
+        target = folder.read_link(name)
+    except OSError:  # mostly, that it is none any more
+        return b""
+    return target if len(target) <= PATH_MAX else b""
