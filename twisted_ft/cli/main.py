@@ -360,7 +360,9 @@ def cat(urls: tuple[Location, ...], **given: Any) -> int:
         "ft ls ft://host", "ft ls -lh -t ft://host/photos", "ft ls 'ft://host/**/*.pdf'"
     ),
 )
-@click.option("-l", "long", is_flag=True, help="Show permissions, size and time too.")
+@click.option(
+    "-l", "long", is_flag=True, help="Show permissions, size, time and where links lead, too."
+)
 @click.option("-h", "human", is_flag=True, help="With -l: sizes as in 1.5K, 23M, 2.0G.")
 @click.option("-R", "--recursive", "deep", is_flag=True, help="List the folders below, too.")
 @click.option("-S", "order", flag_value="size", help="Sort by size, the largest first.")
