@@ -39,6 +39,9 @@ from twisted_ft import (
     IStore,
     LocalStore,
     Runtime,
+    Sink,
+    Source,
+    Store,
     connect,
 )
 from twisted_ft.errors import FileTransferError, Unreachable, Untrusted
@@ -54,18 +57,18 @@ Reach = Callable[[], Awaitable[Client]]
 class ThreadsNoted:
     """A store around another that notes the threads in which it is called."""
 
-    def __init__(self, inner: IStore) -> None:
+    def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.threads: set[int] = set()
 
     def note(self) -> None:
         self.threads.add(get_ident())
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         self.note()
         return SourceNoted(self, self._inner.source(path))
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> Sink:
         self.note()
         return SinkNoted(self, self._inner.sink(file, overwrite, durable))
 
@@ -91,7 +94,7 @@ class ThreadsNoted:
 
 @implementer(ISource)
 class SourceNoted:
-    def __init__(self, store: ThreadsNoted, inner: ISource) -> None:
+    def __init__(self, store: ThreadsNoted, inner: Source) -> None:
         self._store, self._inner = store, inner
         self.attributes = inner.attributes
 
@@ -119,7 +122,7 @@ class SourceNoted:
 
 @implementer(ISink)
 class SinkNoted:
-    def __init__(self, store: ThreadsNoted, inner: ISink) -> None:
+    def __init__(self, store: ThreadsNoted, inner: Sink) -> None:
         self._store, self._inner = store, inner
         self.offset = inner.offset
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twisted_ft.errors import FileTransferError
     from twisted_ft.server import FileTransferFactory
     from twisted_ft.stores.capabilities import Capabilities
-    from twisted_ft.stores.interfaces import ISink, ISource, IStore
+    from twisted_ft.stores.interfaces import ISink, ISource, IStore, Sink, Source, Store
     from twisted_ft.stores.local import LocalStore
     from twisted_ft.stores.memory import MemoryFile, MemoryStore
     from twisted_ft.stores.read_only import ReadOnlyStore
@@ -43,6 +43,9 @@ __all__ = [
     "MemoryStore",
     "ReadOnlyStore",
     "Runtime",
+    "Sink",
+    "Source",
+    "Store",
     "StoreWrapper",
     "TreeOptions",
     "__version__",
@@ -65,6 +68,9 @@ _WHERE = {
     "MemoryStore": "stores.memory",
     "ReadOnlyStore": "stores.read_only",
     "Runtime": "transfer.runtime",
+    "Sink": "stores.interfaces",
+    "Source": "stores.interfaces",
+    "Store": "stores.interfaces",
     "StoreWrapper": "stores.wrapping",
     "TreeOptions": "trees.options",
     "connect": "connecting",

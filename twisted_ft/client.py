@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import BadName
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import destination, origin
 from twisted_ft.stores.names import PATH_MAX
@@ -128,7 +128,7 @@ class Client:
     def fetch(
         self,
         path: RemotePath,
-        store: IStore,
+        store: Store,
         name: RemotePath,
         progress: Progress | None = None,
         *,
@@ -145,7 +145,7 @@ class Client:
 
     def send(
         self,
-        store: IStore,
+        store: Store,
         name: RemotePath,
         path: RemotePath,
         progress: Progress | None = None,

@@ -24,7 +24,7 @@ from twisted_ft.errors import (
     Unchanged,
     Unsupported,
 )
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.passing import Output
 from twisted_ft.transfer.bodies.streams import Stream
@@ -166,7 +166,7 @@ class ClientConnection:
     async def fetch(
         self,
         path: bytes,
-        store: IStore,
+        store: Store,
         name: bytes,
         tracker: TransferTracker,
         compare: str = BY_TIME,
@@ -184,7 +184,7 @@ class ClientConnection:
 
     async def send(
         self,
-        store: IStore,
+        store: Store,
         name: bytes,
         path: bytes,
         tracker: TransferTracker,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from typing import Protocol as TypingProtocol
 
 from twisted.internet import error as network
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -32,8 +33,15 @@ _LOCAL_DELAY = 0.01
 """Seconds from one address of this machine to the next: they answer at once, if at all."""
 
 
+class ClientEndpoint(TypingProtocol):
+    """An IStreamClientEndpoint, for type checkers that know nothing of zope's interfaces."""
+
+    def connect(self, protocolFactory: Any) -> Any:
+        """See IStreamClientEndpoint."""
+
+
 def connect(
-    where: IStreamClientEndpoint | str | Location,
+    where: ClientEndpoint | IStreamClientEndpoint | str | Location,
     *,
     reactor: Any = None,
     runtime: Runtime | None = None,
@@ -116,7 +124,7 @@ def host_endpoint(where: Location, reactor: Any, timeout: float) -> IStreamClien
 
 
 async def connected(
-    endpoint: IStreamClientEndpoint, protocol: Callable[[], Protocol], name: str
+    endpoint: ClientEndpoint | IStreamClientEndpoint, protocol: Callable[[], Protocol], name: str
 ) -> Any:
     """The protocol that ``protocol`` makes, once it is connected; Unreachable, with a sentence."""
     try:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_ft.stores.interfaces import IKeepingStore
+from twisted_ft.stores.interfaces import KeepingStore
 from twisted_ft.transfer.runtime import Runtime
 
 _LONGEST = 3600
@@ -30,7 +30,7 @@ class Sweeping(TimerService):
     log = Logger()
 
     def __init__(
-        self, store: IKeepingStore, runtime: Runtime, age: float, total: Callable[[], int]
+        self, store: KeepingStore, runtime: Runtime, age: float, total: Callable[[], int]
     ) -> None:
         super().__init__(max(min(age / 4, _LONGEST), _SHORTEST), self._sweep)
         self.clock = runtime.clock

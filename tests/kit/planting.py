@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from twisted_ft import Client, Delivery, FileTransferFactory, LocalStore, Runtime, connect
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.options import TreeOptions
@@ -104,7 +104,7 @@ class Two:
     def __init__(
         self,
         tmp_path: Path,
-        store: IStore | None = None,
+        store: Store | None = None,
         *,
         durable: bool = True,
         limit_rate: float | None = None,

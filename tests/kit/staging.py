@@ -15,7 +15,18 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_ft import Attributes, Client, Entry, FileTransferFactory, ISink, ISource, IStore
+from twisted_ft import (
+    Attributes,
+    Client,
+    Entry,
+    FileTransferFactory,
+    ISink,
+    ISource,
+    IStore,
+    Sink,
+    Source,
+    Store,
+)
 from twisted_ft.stores.interfaces import Buffer
 from twisted_ft.testing import MemoryNetwork
 
@@ -50,7 +61,7 @@ class WatchedStore:
     ``faults["read"]`` is raised by each ``read``, once ``after`` calls of it were good.
     """
 
-    def __init__(self, inner: IStore) -> None:
+    def __init__(self, inner: Store) -> None:
         self.inner = inner
         self.faults: dict[str, Exception] = {}
         self.after = 0
@@ -66,11 +77,11 @@ class WatchedStore:
         if name in self.faults and self.calls.count(name) > self.after:
             raise self.faults[name]
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         self.step("source")
         return WatchedSource(self, self.inner.source(path))
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> Sink:
         self.step("sink")
         return WatchedSink(self, self.inner.sink(file, overwrite, durable))
 
@@ -98,7 +109,7 @@ class WatchedStore:
 class WatchedSource:
     """A source of a WatchedStore."""
 
-    def __init__(self, store: WatchedStore, inner: ISource) -> None:
+    def __init__(self, store: WatchedStore, inner: Source) -> None:
         self._store, self._inner = store, inner
         self.attributes = inner.attributes
 
@@ -129,7 +140,7 @@ class WatchedSource:
 class WatchedSink:
     """A sink of a WatchedStore."""
 
-    def __init__(self, store: WatchedStore, inner: ISink) -> None:
+    def __init__(self, store: WatchedStore, inner: Sink) -> None:
         self._store, self._inner = store, inner
         self.offset = inner.offset
 

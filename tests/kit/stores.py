@@ -9,7 +9,7 @@ from zope.interface import implementer_only
 
 from twisted_ft.errors import Forbidden, Unsupported
 from twisted_ft.stores.capabilities import Capabilities
-from twisted_ft.stores.interfaces import ISink, IStore
+from twisted_ft.stores.interfaces import IStore, Sink, Store
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.memory import MemorySink, MemoryStore
 from twisted_ft.stores.names import above, components
@@ -25,7 +25,7 @@ class PlainLocalStore(LocalStore):
 class NotingStore(StoreWrapper):
     """Another store; ``noted`` is each use of it, and those in ``forbidden`` are refused."""
 
-    def __init__(self, inner: IStore, *forbidden: tuple[Use, bytes]) -> None:
+    def __init__(self, inner: Store, *forbidden: tuple[Use, bytes]) -> None:
         super().__init__(inner)
         self.noted: list[tuple[Use, bytes]] = []
         self.forbidden = forbidden
@@ -57,7 +57,7 @@ class PutAndGet(MemoryStore):
 
     def sink(
         self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
-    ) -> ISink:
+    ) -> Sink:
         """See IStore."""
         sink = super().sink(file, overwrite, durable)
         sink.__class__ = _Forgetful
@@ -71,7 +71,7 @@ class WithoutEmptyFolders(MemoryStore):
 
     def sink(
         self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
-    ) -> ISink:
+    ) -> Sink:
         """See IStore."""
         with self._folder_of(file.path):
             return super().sink(file, overwrite, durable, owner=owner)

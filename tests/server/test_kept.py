@@ -11,12 +11,12 @@ from tests.kit.staging import FILE
 from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore
 from twisted_ft.errors import Forbidden, NotFound
 from twisted_ft.server import EVERYTHING, READING, Peer, Right, Session
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.wire.messages import Offer
 
 
-def cut_off(store: IStore, network: MemoryNetwork) -> Client:
+def cut_off(store: Store, network: MemoryNetwork) -> Client:
     """A client of a server to which three bytes of five were sent before."""
     factory = FileTransferFactory(store, writable=True, runtime=network.runtime)
     peer = network.scripted_client(factory)
@@ -31,7 +31,7 @@ def cut_off(store: IStore, network: MemoryNetwork) -> Client:
     return network.client(factory)
 
 
-def stores(place: Path) -> list[IStore]:
+def stores(place: Path) -> list[Store]:
     return [LocalStore(place), MemoryStore()]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from twisted.cred.credentials import ICredentials
 
-from twisted_ft import FileTransferFactory, IStore, LocalStore, MemoryStore
+from twisted_ft import FileTransferFactory, LocalStore, MemoryStore
 from twisted_ft.errors import AlreadyExists, Forbidden, ReadOnly
 from twisted_ft.server import EVERYTHING, NOTHING, Peer, Right, Session
 from twisted_ft.server.permitted import NEEDED
@@ -27,7 +27,7 @@ from twisted_ft.stores.conformance.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.interfaces import PLAIN
+from twisted_ft.stores.interfaces import PLAIN, Store
 from twisted_ft.stores.piecewise import packer_of, unpacker_of
 from twisted_ft.stores.wrapping import Use
 from twisted_ft.testing import MemoryNetwork
@@ -42,7 +42,7 @@ class ByPath(Session):
     """Has its rights but where another line of ``exceptions`` says what there is below a path."""
 
     def __init__(
-        self, store: IStore, rights: Right, exceptions: dict[bytes, Right] | None = None
+        self, store: Store, rights: Right, exceptions: dict[bytes, Right] | None = None
     ) -> None:
         super().__init__(store, rights)
         self._exceptions = exceptions or {}
@@ -60,7 +60,7 @@ SESSIONS: list[type[Session]] = [Session, ByPath]
 
 
 @pytest.fixture(params=["local", "memory"])
-def inner(request: pytest.FixtureRequest, tmp_path: Path) -> IStore:
+def inner(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A store with ``file``, and with ``inner`` in ``folder``."""
     store = LocalStore(tmp_path) if request.param == "local" else MemoryStore()
     store.make_folder(b"folder")
@@ -69,10 +69,10 @@ def inner(request: pytest.FixtureRequest, tmp_path: Path) -> IStore:
     return store
 
 
-def packs(does: Callable[[IStore], object]) -> Callable[[IStore], object]:
+def packs(does: Callable[[Store], object]) -> Callable[[Store], object]:
     """``does``, whose result is a failure where it is an Unsendable."""
 
-    def checked(store: IStore) -> object:
+    def checked(store: Store) -> object:
         result = does(store)
         if isinstance(result, Unsendable):
             raise {"forbidden": Forbidden, "read-only": ReadOnly}[result.code](result.text)
@@ -81,10 +81,10 @@ def packs(does: Callable[[IStore], object]) -> Callable[[IStore], object]:
     return checked
 
 
-def unpacks(item: Item) -> Callable[[IStore], object]:
+def unpacks(item: Item) -> Callable[[Store], object]:
     """Has an item unpacked, which may not fail."""
 
-    def does(store: IStore) -> object:
+    def does(store: Store) -> object:
         (outcome,) = unpacked(unpacker_of(store, True, False), (b"", [item]))
         if outcome in ("forbidden", "read-only"):
             raise ReadOnly(outcome)
@@ -93,7 +93,7 @@ def unpacks(item: Item) -> Callable[[IStore], object]:
     return does
 
 
-USES: dict[str, tuple[Right, Callable[[IStore], object]]] = {
+USES: dict[str, tuple[Right, Callable[[Store], object]]] = {
     "source": (Right.READ, lambda store: store.source(b"file").close()),
     "sink": (Right.UPLOAD, lambda store: put(store, described(b"new", b""), b"")),
     "entries": (Right.LIST, lambda store: [*store.entries(b"")]),
@@ -106,7 +106,7 @@ USES: dict[str, tuple[Right, Callable[[IStore], object]]] = {
     "Summed": (Right.UPLOAD, unpacks(Summed(b"folder", 1, bytes(32)))),
     "Settled": (Right.UPLOAD, unpacks(Settled(b"folder", 7, 0o700))),
 }
-PACKING: dict[str, tuple[Right, Callable[[IStore], object]]] = {
+PACKING: dict[str, tuple[Right, Callable[[Store], object]]] = {
     "describe": (Right.LIST, lambda store: packer_of(store).describe(b"file")),
     "items": (Right.LIST, lambda store: packed(packer_of(store), b"", 0)),
     "states": (Right.LIST, lambda store: packer_of(store).states(b"", 10, PLAIN)),
@@ -115,7 +115,7 @@ PACKING: dict[str, tuple[Right, Callable[[IStore], object]]] = {
 }
 
 
-def is_refused(does: Callable[[IStore], object], store: IStore) -> bool:
+def is_refused(does: Callable[[Store], object], store: Store) -> bool:
     try:
         does(store)
     except (ReadOnly, Forbidden):
@@ -123,7 +123,7 @@ def is_refused(does: Callable[[IStore], object], store: IStore) -> bool:
     return False
 
 
-def state_of(store: IStore) -> list[object]:
+def state_of(store: Store) -> list[object]:
     """All that is in it, with sizes and times."""
     return [*store.entries(b""), *store.entries(b"folder")]
 
@@ -131,7 +131,7 @@ def state_of(store: IStore) -> list[object]:
 @pytest.mark.parametrize("session", SESSIONS)
 @pytest.mark.parametrize(("use", "lacking"), [*product(USES, RIGHTS)])
 def test_a_use_needs_its_right(
-    use: str, lacking: Right, session: type[Session], inner: IStore
+    use: str, lacking: Right, session: type[Session], inner: Store
 ) -> None:
     """And no other; without it nothing is changed."""
     (needed, does), before = USES[use], state_of(inner)
@@ -143,7 +143,7 @@ def test_a_use_needs_its_right(
 
 
 @pytest.mark.parametrize(("use", "lacking"), [*product(PACKING, RIGHTS)])
-def test_to_send_a_tree_needs_its_rights(use: str, lacking: Right, inner: IStore) -> None:
+def test_to_send_a_tree_needs_its_rights(use: str, lacking: Right, inner: Store) -> None:
     """By path each folder and file is asked about; else a tree wants both, and is asked once."""
     needed, does = PACKING[use]
     by_path = ByPath(inner, EVERYTHING & ~lacking).view
@@ -156,7 +156,7 @@ def test_to_send_a_tree_needs_its_rights(use: str, lacking: Right, inner: IStore
 @pytest.mark.parametrize("rights", [EVERYTHING, EVERYTHING & ~Right.REPLACE])
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_what_is_there_isnt_replaced_without_the_right(
-    rights: Right, overwrite: bool, session: type[Session], inner: IStore
+    rights: Right, overwrite: bool, session: type[Session], inner: Store
 ) -> None:
     """By a file, by one of a tree, or by what is renamed."""
     view, may = session(inner, rights).view, overwrite and Right.REPLACE in rights
@@ -177,7 +177,7 @@ def test_what_is_there_isnt_replaced_without_the_right(
     unpacker.close()
 
 
-def test_an_upload_alone_is_enough_for_a_tree_that_is_there_already(inner: IStore) -> None:
+def test_an_upload_alone_is_enough_for_a_tree_that_is_there_already(inner: Store) -> None:
     """What is compared with what is here is nothing that the peer could see or read itself."""
     for session in SESSIONS:
         unpacker = unpacker_of(session(inner, Right.UPLOAD).view, True, False)
@@ -191,14 +191,14 @@ def test_an_upload_alone_is_enough_for_a_tree_that_is_there_already(inner: IStor
         assert unpacked(unpacker, (b"", new)) == ["done"]
 
 
-def test_rights_that_are_the_same_everywhere_are_asked_once(inner: IStore) -> None:
+def test_rights_that_are_the_same_everywhere_are_asked_once(inner: Store) -> None:
     """A tree goes through the store's own packer and unpacker, with nothing around them."""
     view = Session(inner, EVERYTHING).view
     assert type(packer_of(view)) is type(packer_of(inner))
     assert type(unpacker_of(view, True, False)) is type(unpacker_of(inner, True, False))
 
 
-def test_rights_by_path_in_a_tree_that_comes(inner: IStore) -> None:
+def test_rights_by_path_in_a_tree_that_comes(inner: Store) -> None:
     """Each item is put, replaced or refused as its own path says, in the order in which they come;
     folders in either order of rights, too."""
     lines = {b"fixed": Right.UPLOAD, b"fixed/open": EVERYTHING, b"dark": NOTHING}
@@ -255,7 +255,7 @@ def test_folders_are_settled_where_they_may_be_replaced_or_are_new(tmp_path: Pat
     assert (tmp_path / "fixed/new").stat().st_mtime_ns == 7000
 
 
-def test_rights_by_path_in_a_tree_that_goes(inner: IStore) -> None:
+def test_rights_by_path_in_a_tree_that_goes(inner: Store) -> None:
     view = ByPath(inner, READING, {b"file": Right.LIST, b"folder": Right.READ}).view
     packer = packer_of(view)
     assert isinstance(packed(packer, b"", 1000)[b"file"], Unsendable)

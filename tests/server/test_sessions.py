@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs
 
 from tests.kit.planting import gathered, grow
 from tests.kit.staging import FILE, code_of, content_of, failure_of
-from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore
+from twisted_ft import Client, FileTransferFactory, LocalStore, MemoryStore, Source
 from twisted_ft.errors import Busy, FileTransferError, Forbidden, NotFound, StorageFailed
 from twisted_ft.server import EVERYTHING, AuditTrail, Event, Peer, Session
 from twisted_ft.testing import MemoryNetwork, ScriptedPeer
@@ -340,7 +340,7 @@ def test_a_client_carries_on_at_once() -> None:
 
 def test_a_store_that_is_lost_says_so() -> None:
     class Lost(MemoryStore):
-        def source(self, path: bytes) -> None:  # type: ignore[override]
+        def source(self, path: bytes) -> Source:
             raise StorageFailed("the disk is gone")
 
     events: list[Event] = []

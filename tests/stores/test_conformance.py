@@ -19,7 +19,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.capabilities import Capabilities
 from twisted_ft.stores.conformance import StoreConformance
 from twisted_ft.stores.conformance.trees import TreeConformance
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local import store as local
 from twisted_ft.stores.memory import MemoryFile, MemoryStore
@@ -27,35 +27,35 @@ from twisted_ft.stores.wrapping import StoreWrapper
 
 
 class TestMemoryStore(StoreConformance):
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         return MemoryStore()
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         cast(MemoryStore, store).files[path] = MemoryFile(content)
 
 
 class TestLocalStore(StoreConformance):
     has_modes = os.name != "nt"
 
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         return LocalStore(place)
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         file = Path(cast(LocalStore, store).root, os.fsdecode(path))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
 
 class TestPutAndGet(TestMemoryStore):
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         return PutAndGet()
 
 
 class TestWithoutEmptyFolders(TestMemoryStore):
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         return StoreWrapper(WithoutEmptyFolders())
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         cast(Any, store).files[path] = MemoryFile(content)
 
 
@@ -69,7 +69,7 @@ class TestWithoutEmptyFolders(TestMemoryStore):
     ],
 )
 def test_a_store_that_says_less_than_is_true_is_found_out(
-    capability: str, tells: Callable[[object, IStore], None]
+    capability: str, tells: Callable[[object, Store], None]
 ) -> None:
     class Modest(MemoryStore):
         capabilities = Capabilities(**{capability: False})
@@ -85,23 +85,23 @@ class TestPlainLocalStore(TreeConformance):
     has_modes = os.name != "nt"
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> IStore:
+    def store(self, tmp_path: Path) -> Store:
         store = PlainLocalStore(tmp_path)
         self.add_file(store, b"file", b"content")
         self.add_file(store, b"folder/inner", b"inner content")
         return store
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         TestLocalStore().add_file(store, path, content)
 
 
 class TestWrappedMemoryStore(StoreConformance):
     """Around one that has no ways of its own for trees."""
 
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         return NotingStore(MemoryStore())
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         cast(MemoryStore, store).files[path] = MemoryFile(content)
 
 
@@ -109,7 +109,7 @@ class TestWrappedLocalStore(TestPlainLocalStore):
     """Around one that has them; what goes by sources and sinks is passed on as it is."""
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> IStore:
+    def store(self, tmp_path: Path) -> Store:
         store = NotingStore(LocalStore(tmp_path))
         self.add_file(store, b"file", b"content")
         self.add_file(store, b"folder/inner", b"inner content")

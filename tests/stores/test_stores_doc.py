@@ -15,7 +15,7 @@ import pytest
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.kit.planting import gathered
-from twisted_ft import FileTransferFactory, LocalStore, MemoryStore, StoreWrapper
+from twisted_ft import Attributes, FileTransferFactory, LocalStore, MemoryStore, StoreWrapper
 from twisted_ft.errors import BadName, NotFound, ReadOnly, SourceChanged, StorageFailed
 from twisted_ft.server import EVERYTHING, READING, Session
 from twisted_ft.stores.conformance.samples import content_of, opened, unpacked, whole
@@ -34,8 +34,17 @@ TestZipStore = _NAMES["TestZipStore"]
 ZipStore = _NAMES["ZipStore"]
 
 
-def test_the_factory_serves_it() -> None:
-    assert _NAMES["factory"].store is _NAMES["store"]
+def test_the_inbox_tells_of_what_has_arrived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Reactor:
+        def callFromThread(self, function: Callable[..., Any], *args: object) -> None:
+            function(*args)
+
+    factory = _NAMES["inbox"](Reactor(), str(tmp_path))
+    sink = factory.store.sink(Attributes(b"new", 0, 0, 0o644, b"1"), True)
+    sink.publish()
+    assert capsys.readouterr().out == "arrived: b'new'\n"
 
 
 def test_it_is_told_of_each_file_of_a_tree_on_the_fast_ways(tmp_path: Path) -> None:

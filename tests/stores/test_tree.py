@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from tests.kit.insides import connection_of
-from twisted_ft import Entry, FileTransferFactory, IStore, LocalStore, MemoryStore
+from twisted_ft import Entry, FileTransferFactory, LocalStore, MemoryStore, Store
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, StorageFailed
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.testing import MemoryNetwork
@@ -85,8 +85,8 @@ class Failing:
         return self._inner.entries(path)
 
 
-def failing(path: bytes, error: FileTransferError) -> IStore:
-    return cast(IStore, Failing(path, error))
+def failing(path: bytes, error: FileTransferError) -> Store:
+    return cast(Store, Failing(path, error))
 
 
 @pytest.mark.parametrize("error", [Forbidden("no"), StorageFailed("broken")])

@@ -10,18 +10,19 @@ from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
-from zope.interface import implementer, implementer_only
+from zope.interface import Interface, implementer, implementer_only
 
 from tests.kit.planting import gathered
 from tests.kit.stores import NotingStore
 from twisted_ft import (
     Attributes,
     FileTransferFactory,
-    ISink,
-    ISource,
     IStore,
     LocalStore,
     MemoryStore,
+    Sink,
+    Source,
+    Store,
     StoreWrapper,
 )
 from twisted_ft.errors import Cancelled, Forbidden, Unsupported
@@ -42,8 +43,8 @@ from twisted_ft.stores.interfaces import (
     IDescriptorSource,
     IKeepingStore,
     ITreeStore,
-    IUnpacker,
     Packing,
+    Unpacker,
 )
 from twisted_ft.stores.piecewise import (
     PiecewisePacker,
@@ -70,7 +71,7 @@ from twisted_ft.wire.messages import (
 KINDS = ("local", "memory")
 
 
-def a_store(kind: str, place: Path) -> IStore:
+def a_store(kind: str, place: Path) -> Store:
     """One with ``file``, and with ``inner`` in ``folder``."""
     store = LocalStore(place) if kind == "local" else MemoryStore()
     store.make_folder(b"folder")
@@ -80,7 +81,7 @@ def a_store(kind: str, place: Path) -> IStore:
 
 
 @pytest.fixture(params=KINDS)
-def inner(request: pytest.FixtureRequest, tmp_path: Path) -> IStore:
+def inner(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A store of either kind."""
     return a_store(request.param, tmp_path)
 
@@ -88,7 +89,7 @@ def inner(request: pytest.FixtureRequest, tmp_path: Path) -> IStore:
 # -- what isn't overridden -----------------------------------------------------------------
 
 
-def test_the_fast_ways_stay(inner: IStore) -> None:
+def test_the_fast_ways_stay(inner: Store) -> None:
     """They are the other store's own, with nothing around them."""
     wrapper = StoreWrapper(inner)
     assert ITreeStore.providedBy(wrapper)
@@ -109,7 +110,7 @@ def test_descriptors_stay(tmp_path: Path) -> None:
     source.close()
 
 
-class IAttic(IStore):
+class IAttic(Interface):
     """What a store may have besides."""
 
     def attic(path: bytes) -> list[bytes]:
@@ -117,7 +118,7 @@ class IAttic(IStore):
 
     def sink(
         file: Attributes, overwrite: bool, durable: bool = True, *, shelf: bytes = b""
-    ) -> ISink:
+    ) -> Sink:
         """See IStore; ``shelf`` is where it goes."""
 
 
@@ -137,7 +138,7 @@ class AtticStore(MemoryStore):
         *,
         owner: str = "",
         shelf: bytes = b"",
-    ) -> ISink:
+    ) -> Sink:
         """See IAttic."""
         self.shelves.append(shelf)
         return super().sink(file, overwrite, durable)
@@ -188,7 +189,7 @@ class KeepsNothing(MemoryStore):
 # -- what is checked -----------------------------------------------------------------------
 
 
-def test_each_use_is_checked(inner: IStore) -> None:
+def test_each_use_is_checked(inner: Store) -> None:
     store = NotingStore(inner)
     store.source(b"file").close()
     store.sink(described(b"new", b""), True, False).publish()
@@ -207,7 +208,7 @@ def test_each_use_is_checked(inner: IStore) -> None:
     ]
 
 
-USES: dict[Use, tuple[bytes, Callable[[IStore], object]]] = {
+USES: dict[Use, tuple[bytes, Callable[[Store], object]]] = {
     Use.READ: (b"file", lambda store: store.source(b"file")),
     Use.PUT: (b"new", lambda store: store.sink(described(b"new", b""), True)),
     Use.LIST: (b"", lambda store: store.entries(b"")),
@@ -218,14 +219,14 @@ USES: dict[Use, tuple[bytes, Callable[[IStore], object]]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_what_is_refused_isnt_done(use: Use, inner: IStore) -> None:
+def test_what_is_refused_isnt_done(use: Use, inner: Store) -> None:
     path, does = USES[use]
     with pytest.raises(Forbidden, match=f"not {use.name}"):
         does(NotingStore(inner, (use, path)))
     assert names_in(inner) == [b"file", b"folder"]
 
 
-def keep_in(store: IStore, *paths: bytes) -> None:
+def keep_in(store: Store, *paths: bytes) -> None:
     """Have two bytes of a file kept at each."""
     for path in paths:
         sink = store.sink(described(path, b"1234"), True)
@@ -233,7 +234,7 @@ def keep_in(store: IStore, *paths: bytes) -> None:
         sink.keep()
 
 
-def test_what_is_kept_in_a_folder_that_may_not_be_listed_isnt_named(inner: IStore) -> None:
+def test_what_is_kept_in_a_folder_that_may_not_be_listed_isnt_named(inner: Store) -> None:
     """Nor in one below it, as in a listing; and each folder is asked about once."""
     for path in (b"folder/dark", b"folder/dark/deep", b"folder/light"):
         inner.make_folder(path)
@@ -255,7 +256,7 @@ def test_what_is_kept_in_a_folder_that_may_not_be_listed_isnt_named(inner: IStor
             list(keeping.kept(path, True))
 
 
-def test_what_is_kept_is_checked_through_a_server(inner: IStore) -> None:
+def test_what_is_kept_is_checked_through_a_server(inner: Store) -> None:
     keep_in(inner, b"a", b"folder/b")
     network = MemoryNetwork()
     store = NotingStore(inner, (Use.LIST, b"folder"))
@@ -265,7 +266,7 @@ def test_what_is_kept_is_checked_through_a_server(inner: IStore) -> None:
         network.run(client.list("folder", partial=True))
 
 
-def test_a_packer_asks_of_each_folder_and_of_each_file_that_it_gives(inner: IStore) -> None:
+def test_a_packer_asks_of_each_folder_and_of_each_file_that_it_gives(inner: Store) -> None:
     store = NotingStore(inner)
     packer = packer_of(store)
     packer.describe(b"folder")
@@ -286,7 +287,7 @@ def test_a_packer_asks_of_each_folder_and_of_each_file_that_it_gives(inner: ISto
     ]
 
 
-def test_a_packer_is_stopped_through_the_one_around_it(inner: IStore) -> None:
+def test_a_packer_is_stopped_through_the_one_around_it(inner: Store) -> None:
     packer = packer_of(NotingStore(inner))
     items = packer.items(b"", 0, Packing(digests=True))
     packer.stop()
@@ -295,7 +296,7 @@ def test_a_packer_is_stopped_through_the_one_around_it(inner: IStore) -> None:
     packer.close()
 
 
-def test_a_folder_that_may_not_be_gone_into(inner: IStore) -> None:
+def test_a_folder_that_may_not_be_gone_into(inner: Store) -> None:
     packer = packer_of(NotingStore(inner, (Use.LIST, b"folder")))
     goes: list[Callable[[], object]] = [
         lambda: packer.describe(b"folder"),
@@ -308,7 +309,7 @@ def test_a_folder_that_may_not_be_gone_into(inner: IStore) -> None:
     assert set(packed(packer, b"", 0)) == {b"file", b"folder"}
 
 
-def test_a_file_that_may_not_be_read(inner: IStore) -> None:
+def test_a_file_that_may_not_be_read(inner: Store) -> None:
     """Its content and its digest aren't given; its name and size are not secret."""
     packer = packer_of(NotingStore(inner, (Use.READ, b"file")))
     refused = Unsendable(b"file", "forbidden", "not READ")
@@ -340,7 +341,7 @@ def test_where_a_link_leads_that_may_not_be_read_isnt_listed(tmp_path: Path) -> 
         assert [each.target for each in entries] == targets
 
 
-def test_an_unpacker_asks_of_each_item(inner: IStore) -> None:
+def test_an_unpacker_asks_of_each_item(inner: Store) -> None:
     store = NotingStore(inner)
     sums = summed(inner, b"folder")
     outcomes = unpacked(
@@ -359,7 +360,7 @@ def test_an_unpacker_asks_of_each_item(inner: IStore) -> None:
     ]
 
 
-def test_what_is_refused_of_a_tree_fails_by_itself(inner: IStore) -> None:
+def test_what_is_refused_of_a_tree_fails_by_itself(inner: Store) -> None:
     """Each outcome and each reason stays at the place of its item."""
     store = NotingStore(
         inner,
@@ -402,10 +403,10 @@ def test_sums_are_asked_about_in_one_call() -> None:
     """What bounds them is for one call, and can't be had again by what stands between them."""
     one, two = CountingUnpacker(), CountingUnpacker()
 
-    def route(use: Use, path: bytes) -> IUnpacker:
+    def route(use: Use, path: bytes) -> Unpacker:
         if path.startswith(b"bad"):
             raise Forbidden("bad")
-        return cast(IUnpacker, one if use is Use.COMPARE or path == b"a" else two)
+        return cast(Unpacker, one if use is Use.COMPARE or path == b"a" else two)
 
     sums = Summed(b"folder", 1, bytes(32))
     bad, a, b = Summed(b"bad", 1, bytes(32)), whole(b"a", b""), whole(b"b", b"")
@@ -443,12 +444,12 @@ def test_a_whole_tree_in_which_something_is_refused(tmp_path: Path) -> None:
 class Shouting(StoreWrapper):
     """Changes what single files go by, and says nothing of trees."""
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> Sink:
         """See IStore."""
         upper = Attributes(file.path.upper(), *_without_path(file))
         return super().sink(upper, overwrite, durable, **more)
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         """See IStore."""
         return super().source(path.upper())
 
@@ -460,11 +461,11 @@ def _without_path(file: Attributes) -> tuple[int | None, int, int, bytes]:
 class Announcing(StoreWrapper):
     """Changes the way of trees as well."""
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> Sink:
         """See IStore."""
         return super().sink(file, overwrite, durable, **more)
 
-    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> Unpacker:
         """See ITreeStore."""
         return super().unpacker(overwrite, durable, alike)
 
@@ -477,7 +478,7 @@ class AnnouncingShouting(Announcing, Shouting):
     """Changes the way of trees after that, but for those that are sent."""
 
 
-def test_what_is_changed_for_files_is_so_for_trees(inner: IStore) -> None:
+def test_what_is_changed_for_files_is_so_for_trees(inner: Store) -> None:
     """It is slower, and never passed by."""
     store = Shouting(inner)
     assert unpacked(unpacker_of(store, True, False), (b"", [whole(b"new", b"1")])) == ["done"]
@@ -503,7 +504,7 @@ class RenamingKept(Renaming):
         return (replace(each, path=each.path.upper()) for each in super().kept(path, deep))
 
 
-def test_what_is_kept_isnt_told_by_names_that_arent_listed(inner: IStore) -> None:
+def test_what_is_kept_isnt_told_by_names_that_arent_listed(inner: Store) -> None:
     """Who changes names, and says nothing of what is kept, has nothing told of it."""
     keep_in(inner, b"a")
     for store in (Renaming(inner), StoreWrapper(Renaming(inner))):
@@ -514,7 +515,7 @@ def test_what_is_kept_isnt_told_by_names_that_arent_listed(inner: IStore) -> Non
         assert [each.path for each in IKeepingStore(store).kept(b"", True)] == [b"A"]
 
 
-def test_who_changes_trees_last_has_them_fast(inner: IStore) -> None:
+def test_who_changes_trees_last_has_them_fast(inner: Store) -> None:
     fast_in, fast_out = type(unpacker_of(inner, True, False)), type(packer_of(inner))
     for kind, into, out in (
         (Announcing, fast_in, fast_out),

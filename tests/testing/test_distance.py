@@ -125,7 +125,7 @@ def test_a_server_that_isnt_there() -> None:
 
             return fail(error.ConnectionRefusedError())
 
-    line: Any = DistantServer(Nowhere(), ROUND_TRIP, network.clock)  # type: ignore[arg-type]
+    line: Any = DistantServer(Nowhere(), ROUND_TRIP, network.clock)
     with pytest.raises(ConnectionFailed):
         network.run(connect(network.endpoint(line), runtime=network.runtime), seconds=1)
 

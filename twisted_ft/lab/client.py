@@ -21,7 +21,7 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError, TimedOut
 from twisted_ft.lab.spool import Spool
 from twisted_ft.lab.stream import HEAD, Split, choose, splits
-from twisted_ft.stores.interfaces import ISink
+from twisted_ft.stores.interfaces import Sink
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.inflow import Inflow
@@ -288,7 +288,7 @@ class _Reception:
             raise self._cancelled
 
 
-def _copy(spool: Spool, offset: int, sink: ISink, digest: blake3) -> None:
+def _copy(spool: Spool, offset: int, sink: Sink, digest: blake3) -> None:
     """Append a piece of the spool to the sink.  Blocks."""
     piece = spool.read(offset, _COPIED)
     digest.update(piece)

@@ -41,7 +41,7 @@ from twisted_ft.server.events import Event, Observer, TreeObserver
 from twisted_ft.server.journal import Journal
 from twisted_ft.server.rights import Right
 from twisted_ft.server.session import Authenticate, Peer, Session
-from twisted_ft.stores.interfaces import ISource
+from twisted_ft.stores.interfaces import Source
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import origin
 from twisted_ft.stores.sources import check_read
@@ -108,7 +108,7 @@ class LabServerFactory(ServerFactory):
         """Whoever comes may have the file."""
         return Session(LocalStore(os.path.dirname(self.path)), Right.READ)
 
-    def open(self) -> ISource:
+    def open(self) -> Source:
         """The file, as it is now; errors as when the factory is made.  Blocks."""
         folder, name = origin(self.path)
         return LocalStore(folder).source(os.fsencode(name))
@@ -262,7 +262,7 @@ class LabServer(Protocol, TimeoutMixin):
         await self._hang_up()
         return body, size
 
-    async def _send(self, source: ISource, body: ReadAhead) -> None:
+    async def _send(self, source: Source, body: ReadAhead) -> None:
         """All of the file; its last piece only where the file is still what it was."""
 
         def fill() -> None:

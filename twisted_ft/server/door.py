@@ -22,7 +22,7 @@ from twisted_ft.server.commons import Commons
 from twisted_ft.server.events import Action, Event, TreeFiles
 from twisted_ft.server.rights import NEEDS
 from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import States
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
@@ -395,7 +395,7 @@ def _ended(event: Event, result: Result, seconds: float) -> Event:
     )
 
 
-async def _list(answering: Answering, store: IStore, asked: List, holding: Holding) -> int:
+async def _list(answering: Answering, store: Store, asked: List, holding: Holding) -> int:
     """Answer a listing; a short one soon holds less."""
 
     def begun(is_all: bool) -> None:

@@ -18,7 +18,7 @@ from twisted_ft.server.journal import Journal
 from twisted_ft.server.rights import CHANGING, READING, Right
 from twisted_ft.server.session import Authenticate, Authorize, Peer, Received, Session
 from twisted_ft.stores.capabilities import capabilities_of
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.connection.timeouts import limits
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
@@ -54,7 +54,7 @@ class FileTransferFactory(ServerFactory):
 
     def __init__(
         self,
-        store: IStore | None = None,
+        store: Store | None = None,
         *,
         writable: bool = False,
         overwrite: bool = True,

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from twisted_ft.server.rights import READING, Right
 from twisted_ft.stores.interfaces import (
     Alike,
-    IPacker,
-    ISink,
-    IStore,
-    IUnpacker,
+    Packer,
+    Sink,
+    Store,
+    Unpacker,
 )
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.wrapping import RoutedUnpacker, StoreWrapper, Use
@@ -52,7 +52,7 @@ class PermittedStore(StoreWrapper):
     :param permits: says what may be done with it
     """
 
-    def __init__(self, inner: IStore, permits: Permits) -> None:
+    def __init__(self, inner: Store, permits: Permits) -> None:
         super().__init__(inner)
         self._permits = permits
 
@@ -68,7 +68,7 @@ class PermittedStore(StoreWrapper):
         """See StoreWrapper."""
         return not self._permits.is_uniform
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True, **more: Any) -> Sink:
         """See IStore; without the right to replace, nothing is replaced."""
         return super().sink(file, self._replaces(overwrite, file.path), durable, **more)
 
@@ -81,13 +81,13 @@ class PermittedStore(StoreWrapper):
         """See IStore; without the right to replace, nothing is replaced."""
         super().rename(path, new, self._replaces(overwrite, new))
 
-    def packer(self) -> IPacker:
+    def packer(self) -> Packer:
         """See ITreeStore."""
         if self._permits.is_uniform:
             self._permits.check(READING, b"")
         return super().packer()
 
-    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> Unpacker:
         """See ITreeStore; without the right to replace, nothing is replaced."""
         if self._permits.is_uniform:
             self._permits.check(Right.UPLOAD, b"")
@@ -97,7 +97,7 @@ class PermittedStore(StoreWrapper):
         careful = unpacker_of(self.inner, False, durable, alike)
         replacing = unpacker_of(self.inner, True, durable, alike)
 
-        def route(use: Use, path: bytes) -> IUnpacker:
+        def route(use: Use, path: bytes) -> Unpacker:
             self.check(use, path)
             compares = use is Use.COMPARE  # which replaces nothing
             return replacing if compares or self._replaces(True, path) else careful

@@ -20,7 +20,7 @@ from twisted_ft.server.events import Action, Event, Events, Kind
 from twisted_ft.server.permitted import PermittedStore
 from twisted_ft.server.rights import READING, Right, refusal
 from twisted_ft.stores.capabilities import capabilities_of
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.transfer.rate import RateLimit
 from twisted_ft.wire.messages import Opening
 
@@ -51,7 +51,7 @@ class Session:
 
     def __init__(
         self,
-        store: IStore,
+        store: Store,
         rights: Right = READING,
         *,
         user: str = "",

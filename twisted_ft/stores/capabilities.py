@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 
 
 class Capabilities(NamedTuple):
@@ -25,7 +25,7 @@ class Capabilities(NamedTuple):
     them: a file is put into a folder that isn't there, and ``make_folder`` is Unsupported"""
 
 
-def capabilities_of(store: IStore) -> Capabilities:
+def capabilities_of(store: Store) -> Capabilities:
     """What a store says that it can do."""
     said: Capabilities = getattr(store, "capabilities", Capabilities())
     return said

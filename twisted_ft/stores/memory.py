@@ -20,7 +20,15 @@ from twisted_ft.errors import (
     NotFound,
 )
 from twisted_ft.stores.capabilities import Capabilities
-from twisted_ft.stores.interfaces import Buffer, IKeepingStore, ISettlingStore, ISink, ISource
+from twisted_ft.stores.interfaces import (
+    Buffer,
+    IKeepingStore,
+    ISettlingStore,
+    ISink,
+    ISource,
+    Sink,
+    Source,
+)
 from twisted_ft.stores.names import PATH_MAX, changeable_components, components, file_components
 from twisted_ft.stores.refusals import unsayable
 from twisted_ft.terminal import escaped
@@ -165,7 +173,7 @@ class MemoryStore:
         """held for each look at the dictionaries, as calls come from several threads"""
         self._made = set(folders)
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         """See IStore."""
         names = file_components(path)
         with self.lock:
@@ -179,7 +187,7 @@ class MemoryStore:
 
     def sink(
         self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
-    ) -> ISink:
+    ) -> Sink:
         """See IStore; nothing in memory is durable."""
         names = file_components(file.path)
         with self.lock:

@@ -22,11 +22,13 @@ from twisted_ft.stores.capabilities import capabilities_of
 from twisted_ft.stores.interfaces import (
     Alike,
     IPacker,
-    ISink,
-    IStore,
     ITreeStore,
     IUnpacker,
+    Packer,
     Packing,
+    Sink,
+    Store,
+    Unpacker,
 )
 from twisted_ft.stores.names import file_components, join
 from twisted_ft.stores.refusals import (
@@ -58,7 +60,7 @@ from twisted_ft.wire.messages import (
 )
 
 
-def packer_of(store: IStore) -> IPacker:
+def packer_of(store: Store) -> Packer:
     """What reads a tree of ``store``: its own, or one for any store."""
     if ITreeStore.providedBy(store):
         return ITreeStore(store).packer()
@@ -66,8 +68,8 @@ def packer_of(store: IStore) -> IPacker:
 
 
 def unpacker_of(
-    store: IStore, overwrite: bool, durable: bool, alike: Alike | None = None
-) -> IUnpacker:
+    store: Store, overwrite: bool, durable: bool, alike: Alike | None = None
+) -> Unpacker:
     """What puts a tree into ``store``: its own, or one for any store."""
     if ITreeStore.providedBy(store):
         return ITreeStore(store).unpacker(overwrite, durable, alike)
@@ -78,7 +80,7 @@ def unpacker_of(
 class PiecewisePacker:
     """See IPacker."""
 
-    def __init__(self, store: IStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._stopped = False
 
@@ -158,7 +160,7 @@ class PiecewiseUnpacker:
     """See IUnpacker."""
 
     def __init__(
-        self, store: IStore, overwrite: bool, durable: bool, alike: Alike | None = None
+        self, store: Store, overwrite: bool, durable: bool, alike: Alike | None = None
     ) -> None:
         self._store, self._overwrite, self._durable = store, overwrite, durable
         self._alike = alike
@@ -279,7 +281,7 @@ class PiecewiseUnpacker:
         finally:
             standing.source.close()
 
-    def _begin(self, file: Attributes) -> ISink:
+    def _begin(self, file: Attributes) -> Sink:
         """A sink in which nothing is: not a beginning of what is here whole."""
         sink = self._store.sink(file, self._overwrite, self._durable)
         if sink.offset:
@@ -295,7 +297,7 @@ class PiecewiseUnpacker:
             source.close()
 
 
-def _states(store: IStore, folder: bytes, most: int) -> tuple[States, list[Entry]] | None:
+def _states(store: Store, folder: bytes, most: int) -> tuple[States, list[Entry]] | None:
     """The states of the plain files in a folder, and what else is in it; see IPacker."""
     entries = list(islice(store.entries(folder), most + 1))
     if len(entries) > most:

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from twisted_ft.errors import ReadOnly
 from twisted_ft.stores.capabilities import Capabilities
-from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.stores.interfaces import IStore, Sink, Source
 from twisted_ft.wire.messages import Attributes, Entry
 
 
@@ -20,14 +20,14 @@ class ReadOnlyStore(ABC):
     capabilities = Capabilities(writable=False)
 
     @abstractmethod
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         """See IStore."""
 
     @abstractmethod
     def entries(self, path: bytes) -> Iterator[Entry]:
         """See IStore."""
 
-    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> ISink:
+    def sink(self, file: Attributes, overwrite: bool, durable: bool = True) -> Sink:
         """See IStore; it is ReadOnly."""
         raise _read_only()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from twisted_ft.stores.interfaces import ISink, ISource, IStore
+from twisted_ft.stores.interfaces import Sink, Source, Store
 from twisted_ft.stores.refusals import source_changed
 from twisted_ft.wire.messages import Attributes
 
@@ -17,8 +17,8 @@ _PIECE = 1 << 20
 
 
 def open_sink(
-    store: IStore, file: Attributes, overwrite: bool, durable: bool, owner: str, **more: Any
-) -> ISink:
+    store: Store, file: Attributes, overwrite: bool, durable: bool, owner: str, **more: Any
+) -> Sink:
     """Begin to receive a file: see IStore.  Blocks.
 
     :param owner: whose it is; said to a store that writes it down (IKeepingStore), and whose class
@@ -27,7 +27,7 @@ def open_sink(
     taken = signature(store.sink).parameters.values()
     if owner and any(each.name == "owner" or each.kind is each.VAR_KEYWORD for each in taken):
         more["owner"] = owner
-    sink: ISink = store.sink(file, overwrite, durable, **more)
+    sink: Sink = store.sink(file, overwrite, durable, **more)
     return sink
 
 
@@ -35,7 +35,7 @@ def _go_on() -> None:
     """There is nothing to stop for."""
 
 
-def digest_of(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
+def digest_of(source: Source, check: Callable[[], None] = _go_on) -> bytes:
     """The digest of a whole file, 32 bytes; read, where it isn't known.  Blocks.
 
     :param check: is called for each piece, and raises what there is to stop for
@@ -48,7 +48,7 @@ def digest_of(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
     return digest
 
 
-def hashed(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
+def hashed(source: Source, check: Callable[[], None] = _go_on) -> bytes:
     """The digest of what a file had when it was opened, 32 bytes.  Blocks."""
     digest, position, size = blake3(), 0, source.attributes.size
     while piece := source.read(position, _PIECE if size is None else min(_PIECE, size - position)):
@@ -58,7 +58,7 @@ def hashed(source: ISource, check: Callable[[], None] = _go_on) -> bytes:
     return digest.digest()
 
 
-def check_read(source: ISource, digest: bytes, check: Callable[[], None] = _go_on) -> int:
+def check_read(source: Source, digest: bytes, check: Callable[[], None] = _go_on) -> int:
     """What was read of a file is what it had when it was opened; its bytes by now.  Blocks.
 
     One that has grown is read again: only then does the part before show that it is as it was.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.stores.interfaces import Source, Store
 from twisted_ft.stores.sources import digest_of
 from twisted_ft.wire.messages import BY_SIZE, BY_TIME, Attributes
 
@@ -14,8 +14,8 @@ from twisted_ft.wire.messages import BY_SIZE, BY_TIME, Attributes
 class Standing(NamedTuple):
     """A file that is here, opened, as ``store`` has it."""
 
-    store: IStore
-    source: ISource
+    store: Store
+    source: Source
 
     def digest(self, check: Callable[[], None]) -> bytes:
         """Its digest, 32 bytes; nothing, where it can't be read as it was opened.  Blocks.
@@ -37,7 +37,7 @@ class Standing(NamedTuple):
             settle(file.path, file.mtime, file.mode)
 
 
-def standing_file(store: IStore, file: Attributes, compare: str) -> Standing | None:
+def standing_file(store: Store, file: Attributes, compare: str) -> Standing | None:
     """The file that ``store`` has under the name of ``file``, where it is worth comparing.  Blocks.
 
     :param compare: see Offer; of a word that isn't known nothing follows
@@ -55,10 +55,10 @@ def standing_file(store: IStore, file: Attributes, compare: str) -> Standing | N
     return None
 
 
-def standing_source(store: IStore, path: bytes) -> ISource:
+def standing_source(store: Store, path: bytes) -> Source:
     """Open a file to compare it: whoever may upload it may find out that it is here.  Blocks.
 
     :raises FileTransferError: as ``IStore.source``
     """
-    source: ISource = getattr(store, "standing", store.source)(path)
+    source: Source = getattr(store, "standing", store.source)(path)
     return source

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from twisted_ft.errors import BadName, FileTransferError, NotADirectory, NotFound
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.wire.messages import Entry
 
 
-def entries_below(store: IStore, path: bytes) -> Iterator[Entry]:
+def entries_below(store: Store, path: bytes) -> Iterator[Entry]:
     """What is in a folder and in all below it; for a file, the file.  Blocks.
 
     A folder's entries come together, sorted by name, and after them those of the folders among

@@ -19,12 +19,14 @@ from twisted_ft.stores.interfaces import (
     IKeepingStore,
     IPacker,
     ISettlingStore,
-    ISink,
-    ISource,
-    IStore,
     ITreeStore,
     IUnpacker,
+    Packer,
     Packing,
+    Sink,
+    Source,
+    Store,
+    Unpacker,
 )
 from twisted_ft.stores.names import above, join
 from twisted_ft.stores.piecewise import (
@@ -75,7 +77,7 @@ Check = Callable[[Use, bytes], None]
 """Looks at what is about to be done; a FileTransferError, where it mustn't be."""
 Listing = Callable[[bytes, bool], Iterator[Entry]]
 """What is in a folder, or in all below it, too: see IKeepingStore.kept."""
-Route = Callable[[Use, bytes], IUnpacker]
+Route = Callable[[Use, bytes], Unpacker]
 """Which unpacker takes an item; a FileTransferError, where none may."""
 
 
@@ -91,7 +93,7 @@ class StoreWrapper:
     :param inner: the other store
     """
 
-    def __init__(self, inner: IStore) -> None:
+    def __init__(self, inner: Store) -> None:
         self.inner = inner
         provided = providedBy(inner)
         directlyProvides(self, *(provided if hasattr(self, "kept") else provided - IKeepingStore))
@@ -113,12 +115,12 @@ class StoreWrapper:
         """What the other store can do."""
         return capabilities_of(self.inner)
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         """See IStore."""
         self.check(Use.READ, path)
         return self.inner.source(path)
 
-    def standing(self, path: bytes) -> ISource:
+    def standing(self, path: bytes) -> Source:
         """A file that is here, opened to be compared with one that comes: see IStore.source."""
         self.check(Use.COMPARE, path)
         if type(self).source is not StoreWrapper.source:
@@ -139,7 +141,7 @@ class StoreWrapper:
         *,
         owner: str = "",
         **more: Any,
-    ) -> ISink:
+    ) -> Sink:
         """See IStore; ``more`` is what other interfaces of the store have here."""
         self.check(Use.PUT, file.path)
         return open_sink(self.inner, file, overwrite, durable, owner, **more)
@@ -205,14 +207,14 @@ class StoreWrapper:
         self.check(Use.REMOVE, path)
         return self.inner.remove(path, deep)
 
-    def packer(self) -> IPacker:
+    def packer(self) -> Packer:
         """See ITreeStore."""
         if self._changes_files_only("packer", "source", "entries"):
             return PiecewisePacker(self)
         packer = packer_of(self.inner)
         return CheckedPacker(packer, self.check) if self.checks_items else packer
 
-    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> Unpacker:
         """See ITreeStore."""
         if self._changes_files_only("unpacker", "sink", "make_folder"):
             return PiecewiseUnpacker(self, overwrite, durable, alike)
@@ -220,7 +222,7 @@ class StoreWrapper:
         if not self.checks_items:
             return unpacker
 
-        def route(use: Use, path: bytes) -> IUnpacker:
+        def route(use: Use, path: bytes) -> Unpacker:
             self.check(use, path)
             return unpacker
 
@@ -243,7 +245,7 @@ class StoreWrapper:
 class CheckedPacker:
     """Another packer; each folder that it goes into is asked about, and each file that it gives."""
 
-    def __init__(self, inner: IPacker, check: Check) -> None:
+    def __init__(self, inner: Packer, check: Check) -> None:
         self._inner, self._check = inner, check
 
     def describe(self, path: bytes) -> Item:
@@ -304,13 +306,13 @@ class RoutedUnpacker:
     :param route: says which takes an item; the same one for all of Use.COMPARE
     """
 
-    def __init__(self, unpackers: Sequence[IUnpacker], route: Route) -> None:
+    def __init__(self, unpackers: Sequence[Unpacker], route: Route) -> None:
         self._unpackers, self._route = unpackers, route
 
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:
         """See IUnpacker."""
         items = [(part.folder, item) for part in parts for item in part.items]
-        ways: dict[int, IUnpacker] = {}
+        ways: dict[int, Unpacker] = {}
         became: dict[int, Outcome | Failing] = {}
         for number, (folder, item) in enumerate(items):
             try:
@@ -339,7 +341,7 @@ def _use_of(item: Item) -> Use:
     return Use.MAKE_FOLDER if is_folder or isinstance(item, Settled) else Use.PUT
 
 
-def _unpacked(unpacker: IUnpacker, items: Sequence[tuple[bytes, Item]]) -> list[Outcome | Failing]:
+def _unpacked(unpacker: Unpacker, items: Sequence[tuple[bytes, Item]]) -> list[Outcome | Failing]:
     """What became of each, or why it failed."""
     outcomes, failures = unpacker.unpack(
         [

@@ -17,8 +17,11 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from twisted_ft.connecting import ClientEndpoint
 
 ON_ITS_WAY = 1 << 26
 """Bytes in one direction that are on their way at most: 64 MiB are 0.67 GB/s at 100 ms."""
@@ -35,7 +38,10 @@ class DistantServer(Factory):
     noisy = False
 
     def __init__(
-        self, server: IStreamClientEndpoint, round_trip: float, clock: IReactorTime
+        self,
+        server: ClientEndpoint | IStreamClientEndpoint,
+        round_trip: float,
+        clock: IReactorTime | Clock,
     ) -> None:
         self._server, self._clock = server, clock
         self._delay = round_trip / 2
@@ -56,7 +62,7 @@ class _End(Protocol):
     transport: Any
     other: _End
 
-    def __init__(self, clock: IReactorTime, delay: float) -> None:
+    def __init__(self, clock: IReactorTime | Clock, delay: float) -> None:
         self._clock, self._delay = clock, delay
         self._unsaid: deque[bytes | None] = deque()
         self._connected = False

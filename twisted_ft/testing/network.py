@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred, succeed
@@ -26,6 +26,9 @@ from twisted_ft.testing.transport import Connection, MemoryTransport
 from twisted_ft.transfer.runtime import Runtime
 
 T = TypeVar("T")
+AnyFactory: TypeAlias = "IProtocolFactory | Factory"
+"""What makes a server's protocols; Factory, for type checkers that don't know what it implements.
+"""
 
 _MOMENT = 1e-6
 """Seconds; the least that time goes on."""
@@ -93,13 +96,13 @@ class MemoryNetwork:
 
     # -- connecting ----------------------------------------------------------------------
 
-    def endpoint(self, factory: IProtocolFactory) -> IStreamClientEndpoint:
+    def endpoint(self, factory: AnyFactory) -> IStreamClientEndpoint:
         """An endpoint whose connections lead to ``factory``."""
         return _MemoryEndpoint(self, factory)
 
     def client(
         self,
-        factory: IProtocolFactory,
+        factory: AnyFactory,
         *,
         runtime: Runtime | None = None,
         timeout: int = 30,
@@ -125,7 +128,7 @@ class MemoryNetwork:
         server.makeConnection(ends[1])
         client.makeConnection(ends[0])
 
-    def scripted_client(self, factory: IProtocolFactory) -> ScriptedPeer:
+    def scripted_client(self, factory: AnyFactory) -> ScriptedPeer:
         """A peer that says what a test has it say, connected to ``factory``."""
         server = factory.buildProtocol(IPv4Address("TCP", "client.example", 50000))
         assert server is not None
@@ -208,7 +211,7 @@ class MemoryNetwork:
 class _MemoryEndpoint:
     """Connects to a server's factory in memory."""
 
-    def __init__(self, network: MemoryNetwork, factory: IProtocolFactory) -> None:
+    def __init__(self, network: MemoryNetwork, factory: AnyFactory) -> None:
         self._network, self._factory = network, factory
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:

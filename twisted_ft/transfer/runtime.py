@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThreadPool
 
 T = TypeVar("T")
@@ -58,13 +58,13 @@ class Runtime:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        clock: IReactorTime | Clock,
         in_thread: InThread,
         *,
         at_length: InThread | None = None,
         tls_in_large_steps: bool = True,
     ) -> None:
-        self.clock = clock
+        self.clock: IReactorTime = cast(IReactorTime, clock)
         self.in_thread = in_thread
         self.at_length = at_length or in_thread
         self.tls_in_large_steps = tls_in_large_steps

@@ -8,7 +8,7 @@ from itertools import islice
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.errors import Forbidden, NotADirectory, NotFound, ProtocolError, Unsupported
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.states import says_nothing
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
@@ -25,7 +25,7 @@ _PATH_COST = 64
 _Key = tuple[list[bytes], bytes]
 
 
-async def local_entries(runtime: Runtime, store: IStore) -> AsyncIterator[tuple[bytes, Entry]]:
+async def local_entries(runtime: Runtime, store: Store) -> AsyncIterator[tuple[bytes, Entry]]:
     """The entries of a local tree, each with its path from the root."""
     entries = entries_below(store, b"")
     while batch := await runtime.in_thread(_some, entries):

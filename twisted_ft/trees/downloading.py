@@ -11,7 +11,7 @@ from zope.interface import implementer
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import ProtocolError, error_for
-from twisted_ft.stores.interfaces import IUnpacker
+from twisted_ft.stores.interfaces import IUnpacker, Unpacker
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import unpacker_of
@@ -185,7 +185,7 @@ class Download:
 class _Insisting:
     """Another unpacker, by which files are wanted that are here already."""
 
-    def __init__(self, inner: IUnpacker) -> None:
+    def __init__(self, inner: Unpacker) -> None:
         self._inner = inner
 
     def unpack(self, parts: Sequence[Part]) -> tuple[list[Outcome], list[Failing]]:

@@ -23,7 +23,7 @@ from twisted_ft.errors import (
 )
 from twisted_ft.stores import system
 from twisted_ft.stores.conformance.samples import content_in, described, names_in, put
-from twisted_ft.stores.interfaces import ISink
+from twisted_ft.stores.interfaces import Sink
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.record import partial_names
@@ -324,7 +324,7 @@ def test_a_transfer_that_begins_while_its_folder_is_removed_keeps_what_it_writes
         sinks.append(store.sink(described(b"folder/new", b"abcd", version=b"2"), True))
         return lock(fd)
 
-    sinks: list[ISink] = []
+    sinks: list[Sink] = []
     monkeypatch.setattr(system, "lock", begin_before_lock)
     with pytest.raises(Busy):
         store.remove(b"folder", True)

@@ -13,7 +13,7 @@ from tests.kit.disks import mounted
 from tests.kit.nobody import NOBODY
 from twisted_ft.errors import BadName, Busy, NoSpace, NotFound
 from twisted_ft.stores.conformance.samples import described, names_in
-from twisted_ft.stores.interfaces import ISink
+from twisted_ft.stores.interfaces import Sink
 from twisted_ft.stores.local import LocalStore, kept
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.record import partial_names
@@ -42,7 +42,7 @@ def _sure(monkeypatch: pytest.MonkeyPatch) -> None:
 sure = pytest.mark.usefixtures("_sure")
 
 
-def begun(store: LocalStore, path: bytes, size: int = 4, written: int = 2) -> ISink:
+def begun(store: LocalStore, path: bytes, size: int = 4, written: int = 2) -> Sink:
     sink = store.sink(Attributes(path, size, 0, 0o644, b"1"), True)
     sink.write([b"x" * written])
     return sink

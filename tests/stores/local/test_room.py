@@ -12,7 +12,7 @@ import pytest
 from tests.kit.disks import mounted
 from twisted_ft.errors import NoSpace
 from twisted_ft.stores.conformance.samples import described, unpacked, whole
-from twisted_ft.stores.interfaces import ISink
+from twisted_ft.stores.interfaces import Sink
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.wire.messages import Attributes, Item
 
@@ -113,7 +113,7 @@ def test_a_file_of_unknown_size_is_stopped_where_it_no_longer_fits(disk: Path) -
 def test_of_many_at_once_only_those_get_in_that_fit(disk: Path) -> None:
     store = LocalStore(disk)
 
-    def begin(number: int) -> ISink | None:
+    def begin(number: int) -> Sink | None:
         try:
             return store.sink(sized(b"%d" % number, 3 * MB), True)
         except NoSpace:

@@ -19,7 +19,7 @@ from twisted_ft.stores.conformance.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.interfaces import IUnpacker
+from twisted_ft.stores.interfaces import Unpacker
 from twisted_ft.stores.local import LocalStore, folder
 from twisted_ft.stores.local.record import partial_names
 from twisted_ft.wire.messages import Item, Part
@@ -60,7 +60,7 @@ def given_away(file: Path, owner: int = NOBODY) -> None:
     os.chown(file, owner, -1, follow_symlinks=False)
 
 
-def unpacker(place: Path) -> IUnpacker:
+def unpacker(place: Path) -> Unpacker:
     return LocalStore(place).unpacker(True, False)
 
 

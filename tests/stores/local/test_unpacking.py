@@ -21,7 +21,7 @@ from twisted_ft.stores.conformance.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.interfaces import IUnpacker
+from twisted_ft.stores.interfaces import Unpacker
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.wire.messages import Item, Link, Settled
@@ -47,7 +47,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     assert (outside / "secret").read_text() == "secret"
 
 
-def unpacker(place: Path, overwrite: bool = True, durable: bool = False) -> IUnpacker:
+def unpacker(place: Path, overwrite: bool = True, durable: bool = False) -> Unpacker:
     return LocalStore(place).unpacker(overwrite, durable)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.kit.staging import code_of, content_of, failure_of
 from twisted_ft import FileTransferFactory, MemoryStore
 from twisted_ft.errors import Cancelled
-from twisted_ft.stores.interfaces import ISink, ISource
+from twisted_ft.stores.interfaces import Sink, Source
 from twisted_ft.stores.memory import MemorySink, MemorySource
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.wire.messages import Attributes
@@ -30,7 +30,7 @@ class Telling(MemoryStore):
         self.pieces += 1
         self.on_piece()
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         source = super().source(path)
         assert isinstance(source, MemorySource)
         read = source.read
@@ -44,7 +44,7 @@ class Telling(MemoryStore):
 
     def sink(
         self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
-    ) -> ISink:
+    ) -> Sink:
         sink = super().sink(file, overwrite, durable, owner=owner)
         assert isinstance(sink, MemorySink)
         kept = sink.kept

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from tests.kit.staging import failure_of
-from twisted_ft import FileTransferFactory, IStore
+from twisted_ft import FileTransferFactory, Store
 from twisted_ft.errors import BadName, FileTransferError, StorageFailed
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -70,7 +70,7 @@ class Lister:
     """Answers listings, and nothing else: see Policy."""
 
     def __init__(self, store: object) -> None:
-        self.store = cast(IStore, store)
+        self.store = cast(Store, store)
         self.began: list[bool] = []
         self.outcomes: list[Any] = []
 
@@ -244,7 +244,7 @@ def test_a_store_of_an_embedder_that_lists_with_no_generator() -> None:
             return iter(numbered(LONG))
 
     network = MemoryNetwork()
-    client = network.client(FileTransferFactory(cast(IStore, Plain()), runtime=network.runtime))
+    client = network.client(FileTransferFactory(cast(Store, Plain()), runtime=network.runtime))
 
     async def first() -> bytes:
         walk = client.walk("", deep=False)

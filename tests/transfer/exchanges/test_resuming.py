@@ -16,9 +16,9 @@ from twisted_ft import (
     Client,
     Delivery,
     FileTransferFactory,
-    IStore,
     LocalStore,
     MemoryStore,
+    Store,
     connect,
 )
 from twisted_ft.errors import Busy, ConnectionFailed
@@ -32,7 +32,7 @@ UNDER_WAY = 2 * PIECE + 2 * MemoryTransport.bufferSize
 """Bytes that a sender may have sent, and a receiver not have seen."""
 
 
-def begin(client: Client, store: IStore, direction: str, moved: list[int]) -> Any:
+def begin(client: Client, store: Store, direction: str, moved: list[int]) -> Any:
     def watch(now: TransferProgress) -> None:
         moved[-1] = now.sent
 
@@ -57,7 +57,7 @@ def test_a_file_gets_into_a_folder_however_often_it_is_cut(direction: str, tmp_p
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["b"]
 
 
-def check_cuts(direction: str, cuts: list[int], origin: IStore, target: IStore) -> None:
+def check_cuts(direction: str, cuts: list[int], origin: Store, target: Store) -> None:
     network = MemoryNetwork()
     served, local = (origin, target) if direction == "get" else (target, origin)
     factory = FileTransferFactory(served, writable=True, runtime=network.runtime)
@@ -132,7 +132,7 @@ def test_a_source_that_changes_between_the_attempts() -> None:
     assert target.files[b"b"].content == b"new"
 
 
-def keep(target: IStore, origin: IStore, content: bytes) -> None:
+def keep(target: Store, origin: Store, content: bytes) -> None:
     """What an earlier run has left at the target, as ``b``."""
     of = origin.source(b"a").attributes
     sink = target.sink(type(of)(b"b", of.size, of.mtime, of.mode, of.version), True)
@@ -140,7 +140,7 @@ def keep(target: IStore, origin: IStore, content: bytes) -> None:
     sink.keep()
 
 
-def carry_on(direction: str, origin: IStore, target: MemoryStore) -> Delivery:
+def carry_on(direction: str, origin: Store, target: MemoryStore) -> Delivery:
     network = MemoryNetwork()
     served, local = (origin, target) if direction == "get" else (target, origin)
     factory = FileTransferFactory(served, writable=True, runtime=network.runtime)

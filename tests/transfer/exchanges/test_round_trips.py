@@ -12,10 +12,10 @@ from tests.kit.staging import Certificates, TLSEndpoint, content_of
 from twisted_ft import (
     Client,
     FileTransferFactory,
-    IStore,
     LocalStore,
     MemoryFile,
     MemoryStore,
+    Store,
     connect,
 )
 from twisted_ft.stores.conformance.samples import TIME, content_in, described, put
@@ -40,7 +40,7 @@ def through_tls(network: MemoryNetwork, factory: FileTransferFactory) -> Client:
 
 
 @pytest.fixture(params=["memory", "folder"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[IStore, IStore]:
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, Store]:
     """The client's and the server's."""
     if request.param == "memory":
         return MemoryStore(), MemoryStore()
@@ -51,7 +51,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[IStore, ISto
 
 @pytest.mark.parametrize("serve", [plain, through_tls])
 @pytest.mark.parametrize("size", SIZES)
-def test_there_and_back(stores: tuple[IStore, IStore], serve: Serve, size: int) -> None:
+def test_there_and_back(stores: tuple[Store, Store], serve: Serve, size: int) -> None:
     here, there = stores
     content = content_of(size)
     network = MemoryNetwork()
@@ -88,7 +88,7 @@ def test_a_network_that_delivers_a_few_bytes_at_once(segment: int, size: int) ->
 @pytest.mark.parametrize(
     "name", [b"with spaces ", b"-rf", b"n" * 255, "\u00e9".encode(), "e\u0301".encode(), b"\xff"]
 )
-def test_names_are_bytes(stores: tuple[IStore, IStore], name: bytes) -> None:
+def test_names_are_bytes(stores: tuple[Store, Store], name: bytes) -> None:
     here, there = stores
     put(here, described(name, b"hello"), b"hello")
     network = MemoryNetwork()

@@ -13,10 +13,10 @@ from tests.kit.staging import WatchedStore, content_of
 from twisted_ft import (
     Client,
     FileTransferFactory,
-    IStore,
     LocalStore,
     MemoryFile,
     MemoryStore,
+    Store,
     connect,
 )
 from twisted_ft.errors import (
@@ -39,7 +39,7 @@ HELLO = blake3(b"hello").hexdigest()
 
 
 @pytest.fixture(params=["memory", "folder"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[IStore, IStore]:
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, Store]:
     """Where files come from, and where they go."""
     if request.param == "memory":
         return MemoryStore(), MemoryStore()
@@ -48,12 +48,12 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[IStore, ISto
     return LocalStore(tmp_path / "origin"), LocalStore(tmp_path / "target")
 
 
-def hold(store: IStore, name: bytes, content: bytes, mtime: int = TIME, mode: int = 0o640) -> None:
+def hold(store: Store, name: bytes, content: bytes, mtime: int = TIME, mode: int = 0o640) -> None:
     """Have a file."""
     put(store, replace(described(name, content), mtime=mtime, mode=mode), content)
 
 
-def state_of(store: IStore, name: bytes) -> tuple[int, int]:
+def state_of(store: Store, name: bytes) -> tuple[int, int]:
     source = store.source(name)
     source.close()
     return source.attributes.mtime, source.attributes.mode
@@ -62,7 +62,7 @@ def state_of(store: IStore, name: bytes) -> tuple[int, int]:
 class Ends:
     """A file's way from one store to the other."""
 
-    def __init__(self, direction: str, origin: IStore, target: IStore, **options: Any) -> None:
+    def __init__(self, direction: str, origin: Store, target: Store, **options: Any) -> None:
         self.direction, self.origin, self.target = direction, origin, target
         self.network = MemoryNetwork()
         served = origin if direction == "get" else target
@@ -81,7 +81,7 @@ class Ends:
 
 @BOTH_WAYS
 def test_another_file_of_the_same_size_and_time_is_sent(
-    stores: tuple[IStore, IStore], direction: str
+    stores: tuple[Store, Store], direction: str
 ) -> None:
     """The clock has ticked for both at once."""
     origin, target = stores
@@ -97,7 +97,7 @@ def test_another_file_of_the_same_size_and_time_is_sent(
 @pytest.mark.parametrize("size", [1, PIECE + 1, 3 * PIECE])
 @BOTH_WAYS
 def test_the_same_file_is_not_sent_again(
-    stores: tuple[IStore, IStore], direction: str, size: int
+    stores: tuple[Store, Store], direction: str, size: int
 ) -> None:
     origin, target = stores
     content = content_of(size)
@@ -110,7 +110,7 @@ def test_the_same_file_is_not_sent_again(
 
 
 @BOTH_WAYS
-def test_an_empty_file_is_not_sent_again(stores: tuple[IStore, IStore], direction: str) -> None:
+def test_an_empty_file_is_not_sent_again(stores: tuple[Store, Store], direction: str) -> None:
     origin, target = stores
     hold(origin, b"a", b"")
     ends = Ends(direction, origin, target)
@@ -120,7 +120,7 @@ def test_an_empty_file_is_not_sent_again(stores: tuple[IStore, IStore], directio
 
 
 @BOTH_WAYS
-def test_a_file_with_another_time_is_sent(stores: tuple[IStore, IStore], direction: str) -> None:
+def test_a_file_with_another_time_is_sent(stores: tuple[Store, Store], direction: str) -> None:
     origin, target = stores
     hold(origin, b"a", b"hello")
     hold(target, b"a", b"hello", mtime=TIME + 1000)
@@ -131,7 +131,7 @@ def test_a_file_with_another_time_is_sent(stores: tuple[IStore, IStore], directi
 
 @BOTH_WAYS
 def test_checksum_gives_it_its_time_and_permissions(
-    stores: tuple[IStore, IStore], direction: str
+    stores: tuple[Store, Store], direction: str
 ) -> None:
     origin, target = stores
     hold(origin, b"a", b"hello")
@@ -142,7 +142,7 @@ def test_checksum_gives_it_its_time_and_permissions(
 
 
 @BOTH_WAYS
-def test_checksum_finds_other_content(stores: tuple[IStore, IStore], direction: str) -> None:
+def test_checksum_finds_other_content(stores: tuple[Store, Store], direction: str) -> None:
     origin, target = stores
     hold(origin, b"a", b"hello")
     hold(target, b"a", b"jello", mtime=TIME + 1000)
@@ -151,7 +151,7 @@ def test_checksum_finds_other_content(stores: tuple[IStore, IStore], direction: 
 
 
 @BOTH_WAYS
-def test_force_sends_it_all_the_same(stores: tuple[IStore, IStore], direction: str) -> None:
+def test_force_sends_it_all_the_same(stores: tuple[Store, Store], direction: str) -> None:
     origin, target = stores
     hold(origin, b"a", b"hello")
     hold(target, b"a", b"hello")
@@ -160,7 +160,7 @@ def test_force_sends_it_all_the_same(stores: tuple[IStore, IStore], direction: s
 
 
 @BOTH_WAYS
-def test_what_was_kept_counts_all_the_same(stores: tuple[IStore, IStore], direction: str) -> None:
+def test_what_was_kept_counts_all_the_same(stores: tuple[Store, Store], direction: str) -> None:
     """Another file stands where a transfer was cut off."""
     origin, target = stores
     content = content_of(PIECE)

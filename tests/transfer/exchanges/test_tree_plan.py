@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.kit import longest
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, StorageFailed
-from twisted_ft.stores.interfaces import IPacker, Packing
+from twisted_ft.stores.interfaces import Packer, Packing
 from twisted_ft.stores.memory import MemoryStore
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
@@ -132,7 +132,7 @@ def path_of(folder: bytes, item: Item) -> bytes:
 
 
 def walk(
-    packer: IPacker | dict[bytes, bytes],
+    packer: Packer | dict[bytes, bytes],
     send_options: SendOptions | None = None,
     message: int = WIDE,
     base: bytes = b"",
@@ -374,7 +374,7 @@ def test_parcels_have_sums_of_so_many_files_and_no_more() -> None:
 def test_a_folder_that_cant_be_read(error: FileTransferError, at: str) -> None:
     """It is said, and it ends; the others go on."""
     for is_new in (True, False) if at != "second" else (True,):
-        packer = cast(IPacker, Odd(b"b/d", error, at))
+        packer = cast(Packer, Odd(b"b/d", error, at))
         receiver = Receiver(walk(packer), {b"b", b"b/c", b"b/d", b"e"}).run(is_new=is_new)
         unsendable = [each for each in receiver.said if isinstance(each[1], Unsendable)]
         assert unsendable == [(b"b", Unsendable(b"d", error.code, error.text))]
@@ -384,7 +384,7 @@ def test_a_folder_that_cant_be_read(error: FileTransferError, at: str) -> None:
 
 @pytest.mark.parametrize("at", ["call", "first", "second"])
 def test_a_folder_that_is_gone_is_passed_over(at: str) -> None:
-    receiver = Receiver(walk(cast(IPacker, Odd(b"b/d", NotFound("b/d: gone"), at)))).run()
+    receiver = Receiver(walk(cast(Packer, Odd(b"b/d", NotFound("b/d: gone"), at)))).run()
     assert not any(isinstance(item, Unsendable) for _, item in receiver.said)
     assert sorted(receiver.ends) == [b"", b"b", b"b/c", b"b/d", b"e"]
 
@@ -392,7 +392,7 @@ def test_a_folder_that_is_gone_is_passed_over(at: str) -> None:
 @pytest.mark.parametrize("at", ["call", "first"])
 def test_a_tree_that_cant_be_read_at_all(at: str) -> None:
     with pytest.raises(Forbidden):
-        Receiver(walk(cast(IPacker, Odd(b"", Forbidden("no"), at)))).run()
+        Receiver(walk(cast(Packer, Odd(b"", Forbidden("no"), at)))).run()
 
 
 def test_a_file_that_is_gone_when_it_is_wanted() -> None:
@@ -479,7 +479,7 @@ def test_no_more_is_read_than_a_parcel_takes() -> None:
     """And one item that is held over."""
     packer = Odd(b"no", NotFound("no"), "call")
     packer._inner = packer_of(MemoryStore({b"%05d" % n: b"" for n in range(3000)}))
-    walked = walk(cast(IPacker, packer))
+    walked = walk(cast(Packer, packer))
     walked.root()
     walked.is_new(b"")
     assert packer.drawn == 0
@@ -493,7 +493,7 @@ def test_no_more_is_read_than_a_parcel_takes() -> None:
 def test_why_something_cant_be_sent_can_be_said(character: str, count: int) -> None:
     """However long its path is."""
     error = Forbidden(character * count)
-    receiver = Receiver(walk(cast(IPacker, Odd(b"e", error, "first")), message=LEAST_MESSAGE)).run()
+    receiver = Receiver(walk(cast(Packer, Odd(b"e", error, "first")), message=LEAST_MESSAGE)).run()
     for parts in receiver.parcels:
         frame = encode(Parcel(1, 0, b"", parts))
         assert len(frame) <= LEAST_MESSAGE + 4

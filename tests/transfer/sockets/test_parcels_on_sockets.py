@@ -41,7 +41,7 @@ from tests.kit.serving import (
 )
 from twisted_ft import Delivery, LocalStore, MemoryStore, Runtime, connect
 from twisted_ft.errors import FileTransferError, StorageFailed
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.local.unpacking import LocalUnpacker
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -535,7 +535,7 @@ class Held:
     :param store: where to
     """
 
-    def __init__(self, store: IStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.unpacker = unpacker_of(store, True, True)
         self.held: Deferred[None] = Deferred()
         self.first_held = inf

@@ -19,7 +19,7 @@ from tests.kit.insides import connection_of
 from tests.kit.serving import CONTENT, Ends, Served, fails, no_descriptor, reactor
 from twisted_ft import LocalStore, MemoryStore
 from twisted_ft.errors import FileTransferError, SourceChanged, StorageFailed
-from twisted_ft.stores.interfaces import IDescriptorSource
+from twisted_ft.stores.interfaces import DescriptorSource, IDescriptorSource
 from twisted_ft.stores.local import digests
 from twisted_ft.transfer.sockets import lease as turn
 from twisted_ft.transfer.sockets.recvfile import SocketBody
@@ -45,9 +45,10 @@ def everything(one: socket.socket, other: socket.socket) -> bytes:
     return got
 
 
-def source_of(folder: Path, content: bytes) -> IDescriptorSource:
+def source_of(folder: Path, content: bytes) -> DescriptorSource:
     (folder / "source").write_bytes(content)
-    return IDescriptorSource(LocalStore(folder).source(b"source"))
+    source: DescriptorSource = IDescriptorSource(LocalStore(folder).source(b"source"))
+    return source
 
 
 def test_each_piece_is_a_frame(ends: Ends) -> None:

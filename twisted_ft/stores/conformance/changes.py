@@ -23,21 +23,21 @@ from twisted_ft.stores.conformance.samples import (
     names_in,
     put,
 )
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 
 
 @needs("writable")
 class ChangeConformance(LackingConformance):
     """The tests of folders made, and of what is renamed and removed."""
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         """Put a file into the store behind its back, or replace it; with the folders it is in."""
         raise NotImplementedError
 
     # -- folders -------------------------------------------------------------------------
 
     @needs("empty_folders")
-    def test_a_folder_is_made(self, store: IStore) -> None:
+    def test_a_folder_is_made(self, store: Store) -> None:
         """It is empty, and takes files and folders."""
         store.make_folder(b"new")
         assert names_in(store, b"new") == []
@@ -47,7 +47,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store, b"new/inner") == [b"new/inner/file"]
 
     @needs("empty_folders")
-    def test_a_folder_is_made_where_nothing_is(self, store: IStore) -> None:
+    def test_a_folder_is_made_where_nothing_is(self, store: Store) -> None:
         """And only in a folder that is there."""
         for path in (b"file", b"folder", b"folder/inner"):
             with pytest.raises(AlreadyExists):
@@ -63,7 +63,7 @@ class ChangeConformance(LackingConformance):
 
     @pytest.mark.parametrize("overwrite", [True, False])
     @needs("renames")
-    def test_a_file_is_renamed(self, store: IStore, overwrite: bool) -> None:
+    def test_a_file_is_renamed(self, store: Store, overwrite: bool) -> None:
         """In its folder, and to another, which its old one survives, where folders can be empty."""
         before = next(iter(store.entries(b"folder/inner")))
         store.rename(b"folder/inner", b"folder/renamed", overwrite)
@@ -77,7 +77,7 @@ class ChangeConformance(LackingConformance):
         assert (after.mtime, after.mode) == (before.mtime, before.mode)
 
     @needs("renames")
-    def test_a_file_takes_the_place_of_another(self, store: IStore) -> None:
+    def test_a_file_takes_the_place_of_another(self, store: Store) -> None:
         """Where it may."""
         with pytest.raises(AlreadyExists):
             store.rename(b"file", b"folder/inner", False)
@@ -88,7 +88,7 @@ class ChangeConformance(LackingConformance):
 
     @pytest.mark.parametrize("overwrite", [True, False])
     @needs("renames")
-    def test_a_file_never_takes_the_place_of_a_folder(self, store: IStore, overwrite: bool) -> None:
+    def test_a_file_never_takes_the_place_of_a_folder(self, store: Store, overwrite: bool) -> None:
         """Nor its own."""
         with pytest.raises((IsADirectory, AlreadyExists)):
             store.rename(b"file", b"folder", overwrite)
@@ -99,7 +99,7 @@ class ChangeConformance(LackingConformance):
 
     @pytest.mark.parametrize("overwrite", [True, False])
     @needs("renames", "empty_folders")
-    def test_a_folder_is_renamed(self, store: IStore, overwrite: bool) -> None:
+    def test_a_folder_is_renamed(self, store: Store, overwrite: bool) -> None:
         """With all that is in it."""
         self.add_file(store, b"folder/deeper/innermost", b"1")
         store.make_folder(b"folder/empty")
@@ -117,7 +117,7 @@ class ChangeConformance(LackingConformance):
 
     @pytest.mark.parametrize("overwrite", [True, False])
     @needs("renames", "empty_folders")
-    def test_a_folder_takes_no_place_of_another(self, store: IStore, overwrite: bool) -> None:
+    def test_a_folder_takes_no_place_of_another(self, store: Store, overwrite: bool) -> None:
         """Not even of an empty folder."""
         store.make_folder(b"empty")
         for new in (b"file", b"empty", b"folder", b"folder/inner"):
@@ -127,7 +127,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store) == [b"empty", b"file", b"folder"]
 
     @needs("renames")
-    def test_a_folder_cant_go_into_itself(self, store: IStore) -> None:
+    def test_a_folder_cant_go_into_itself(self, store: Store) -> None:
         """However deep; but beside itself, under a name that begins as its own."""
         self.add_file(store, b"folder/deeper/innermost", b"1")
         for new in (b"folder/new", b"folder/deeper/new", b"folder/no/new"):
@@ -137,7 +137,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store, b"folders") == [b"folders/deeper", b"folders/inner"]
 
     @needs("renames", "empty_folders")
-    def test_a_new_name_is_in_a_folder_that_is_there(self, store: IStore) -> None:
+    def test_a_new_name_is_in_a_folder_that_is_there(self, store: Store) -> None:
         """And so is the old one."""
         for path in (b"file", b"folder"):
             with pytest.raises(NotFound):
@@ -152,7 +152,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store) == [b"file", b"folder"]
 
     @needs("renames", "resumes")
-    def test_what_was_kept_goes_with_its_folder(self, store: IStore) -> None:
+    def test_what_was_kept_goes_with_its_folder(self, store: Store) -> None:
         """And is carried on with there."""
         file = described(b"folder/new", b"1234")
         sink = store.sink(file, True)
@@ -166,7 +166,7 @@ class ChangeConformance(LackingConformance):
     # -- removing ------------------------------------------------------------------------
 
     @pytest.mark.parametrize("deep", [True, False])
-    def test_a_file_is_removed(self, store: IStore, deep: bool) -> None:
+    def test_a_file_is_removed(self, store: Store, deep: bool) -> None:
         """And nothing else; its folder stays, where folders can be empty."""
         assert store.remove(b"file", deep) == 1
         assert names_in(store) == [b"folder"]
@@ -176,7 +176,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store) == ([b"folder"] if capabilities_of(store).empty_folders else [])
 
     @needs("empty_folders")
-    def test_a_folder_is_removed_with_all_that_is_in_it(self, store: IStore) -> None:
+    def test_a_folder_is_removed_with_all_that_is_in_it(self, store: Store) -> None:
         """Where that is asked for; each file and each folder counts."""
         self.add_file(store, b"folder/deeper/innermost", b"1")
         self.add_file(store, b"folder/deeper/deepest/file", b"1")
@@ -191,7 +191,7 @@ class ChangeConformance(LackingConformance):
             names_in(store, b"folder")
 
     @needs("empty_folders")
-    def test_an_empty_folder_is_removed_as_a_folder(self, store: IStore) -> None:
+    def test_an_empty_folder_is_removed_as_a_folder(self, store: Store) -> None:
         """And not as a file."""
         store.make_folder(b"folder/empty")
         with pytest.raises(IsADirectory):
@@ -200,7 +200,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store, b"folder") == [b"folder/inner"]
 
     @pytest.mark.parametrize("deep", [True, False])
-    def test_what_is_not_there_is_not_removed(self, store: IStore, deep: bool) -> None:
+    def test_what_is_not_there_is_not_removed(self, store: Store, deep: bool) -> None:
         """Nor is anything else."""
         for path in (b"no", b"no/no", b"folder/no"):
             with pytest.raises(NotFound):
@@ -210,7 +210,7 @@ class ChangeConformance(LackingConformance):
         assert names_in(store) == [b"file", b"folder"]
 
     @needs("empty_folders")
-    def test_partial_files_are_removed_with_their_folder(self, store: IStore) -> None:
+    def test_partial_files_are_removed_with_their_folder(self, store: Store) -> None:
         """And aren't counted; nothing is carried on with afterwards."""
         file = described(b"folder/new", b"1234")
         sink = store.sink(file, True)
@@ -222,7 +222,7 @@ class ChangeConformance(LackingConformance):
         assert sink.offset == 0
         sink.discard()
 
-    def test_a_folder_that_is_written_into_is_not_removed(self, store: IStore) -> None:
+    def test_a_folder_that_is_written_into_is_not_removed(self, store: Store) -> None:
         """The file that is on its way arrives."""
         sink = store.sink(described(b"folder/new", b"1234"), True)
         sink.write([b"12"])
@@ -236,7 +236,7 @@ class ChangeConformance(LackingConformance):
     # -- names ---------------------------------------------------------------------------
 
     @pytest.mark.parametrize("path", [b"", *BAD_NAMES])
-    def test_a_bad_name_is_not_changed(self, store: IStore, path: bytes) -> None:
+    def test_a_bad_name_is_not_changed(self, store: Store, path: bytes) -> None:
         """Nor is the root."""
         uses: list[Callable[[], object]] = [
             lambda: store.remove(path, False),

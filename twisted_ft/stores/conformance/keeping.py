@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 from twisted_ft.errors import Busy, NotADirectory, NotFound
 from twisted_ft.stores.conformance.lacking import LackingConformance, needs
 from twisted_ft.stores.conformance.samples import described, names_in
-from twisted_ft.stores.interfaces import IKeepingStore, IStore
+from twisted_ft.stores.interfaces import IKeepingStore, KeepingStore, Store
 
 
 @needs("writable", "resumes")
@@ -18,13 +18,13 @@ class KeepingConformance(LackingConformance):
     """The tests of what is kept; of other stores they ask nothing."""
 
     @pytest.fixture
-    def keeping(self, store: IStore) -> IKeepingStore:
+    def keeping(self, store: Store) -> KeepingStore:
         """The store, which keeps."""
         if not IKeepingStore.providedBy(store):
             pytest.skip("this store doesn't say what it keeps")
         return store
 
-    def test_it_has_all_that_keeping_takes(self, keeping: IKeepingStore) -> None:
+    def test_it_has_all_that_keeping_takes(self, keeping: KeepingStore) -> None:
         """And takes the name of an owner."""
         verifyObject(IKeepingStore, keeping)
         sink = keeping.sink(described(b"new", b"1234"), True, owner="somebody")
@@ -32,7 +32,7 @@ class KeepingConformance(LackingConformance):
         sink.keep()
         assert keeping.sink(described(b"new", b"1234"), True).offset == 2
 
-    def test_what_is_kept_is_told(self, keeping: IKeepingStore) -> None:
+    def test_what_is_kept_is_told(self, keeping: KeepingStore) -> None:
         """By the names that the files are to have, folder by folder, sorted in each."""
         paths = [b"b!", b"b", b"folder/z", b"folder/a", b"c"]
         for path in paths:
@@ -45,7 +45,7 @@ class KeepingConformance(LackingConformance):
         assert [each.path for each in keeping.kept(b"folder", True)] == paths[3:1:-1]
         assert names_in(keeping) == [b"file", b"folder"]
 
-    def test_what_is_kept_of_one_file_is_told(self, keeping: IKeepingStore) -> None:
+    def test_what_is_kept_of_one_file_is_told(self, keeping: KeepingStore) -> None:
         """Whether there is one of this name or not."""
         assert list(keeping.kept(b"file", False)) == []
         for path in (b"file", b"new"):
@@ -57,7 +57,7 @@ class KeepingConformance(LackingConformance):
         with pytest.raises(NotADirectory):
             list(keeping.kept(b"file/no", True))
 
-    def test_what_has_arrived_is_not_kept(self, keeping: IKeepingStore) -> None:
+    def test_what_has_arrived_is_not_kept(self, keeping: KeepingStore) -> None:
         """Nor is what was discarded."""
         for end in ("publish", "discard"):
             sink = keeping.sink(described(end.encode(), b"1234"), True)
@@ -66,7 +66,7 @@ class KeepingConformance(LackingConformance):
             assert list(keeping.kept(b"", True)) == []
 
     @pytest.mark.parametrize("deep", [True, False])
-    def test_what_is_kept_is_removed_by_its_name(self, keeping: IKeepingStore, deep: bool) -> None:
+    def test_what_is_kept_is_removed_by_its_name(self, keeping: KeepingStore, deep: bool) -> None:
         """With the file, or alone; there it counts, and with the file it doesn't."""
         for path in (b"file", b"folder/new"):
             _keep(keeping, path)
@@ -77,9 +77,7 @@ class KeepingConformance(LackingConformance):
         assert names_in(keeping) == [b"folder"]
 
     @pytest.mark.parametrize("path", [b"file", b"new"])
-    def test_what_is_being_written_is_not_removed(
-        self, keeping: IKeepingStore, path: bytes
-    ) -> None:
+    def test_what_is_being_written_is_not_removed(self, keeping: KeepingStore, path: bytes) -> None:
         """Nor is the file that it is to replace."""
         sink = keeping.sink(described(path, b"1234"), True)
         sink.write([b"12"])
@@ -89,7 +87,7 @@ class KeepingConformance(LackingConformance):
         sink.publish()
         assert keeping.remove(path, False) == 1
 
-    def test_what_is_old_is_swept(self, keeping: IKeepingStore) -> None:
+    def test_what_is_old_is_swept(self, keeping: KeepingStore) -> None:
         """But for what is being written, and not before it is old."""
         for path in (b"a", b"folder/b"):
             _keep(keeping, path)
@@ -102,7 +100,7 @@ class KeepingConformance(LackingConformance):
         assert list(keeping.kept(b"", True)) == []
         assert names_in(keeping) == [b"c", b"file", b"folder"]
 
-    def test_the_oldest_goes_first(self, keeping: IKeepingStore) -> None:
+    def test_the_oldest_goes_first(self, keeping: KeepingStore) -> None:
         """Until no more is kept than may be."""
         for path in (b"z", b"folder/m", b"a"):
             _keep_later(keeping, path)
@@ -114,14 +112,14 @@ class KeepingConformance(LackingConformance):
         assert keeping.sweep(math.inf, 0) == (1, 2)
 
 
-def _keep(store: IStore, path: bytes) -> None:
+def _keep(store: Store, path: bytes) -> None:
     """Have two bytes of a file of four kept."""
     sink = store.sink(described(path, b"1234"), True)
     sink.write([b"12"])
     sink.keep()
 
 
-def _keep_later(store: IKeepingStore, path: bytes) -> None:
+def _keep_later(store: KeepingStore, path: bytes) -> None:
     """The same, later than all that is kept so far: clocks go in steps."""
     latest = max((each.mtime for each in store.kept(b"", True)), default=0)
     _keep(store, path)

@@ -21,7 +21,7 @@ from twisted_ft.stores.conformance.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.piecewise import unpacker_of
 
 Test = TypeVar("Test")
@@ -44,18 +44,18 @@ class LackingConformance:
     """What a store is asked for is what it says that it can do; these are about the rest."""
 
     @pytest.fixture(autouse=True)
-    def _asked_for_what_it_has(self, request: pytest.FixtureRequest, store: IStore) -> None:
+    def _asked_for_what_it_has(self, request: pytest.FixtureRequest, store: Store) -> None:
         has = capabilities_of(store)
         for need in sorted(getattr(request.function, "needs", ())):
             if not getattr(has, need):
                 pytest.skip(f"this store has said {need}=False")
 
-    def test_a_store_says_what_it_can_do(self, store: IStore) -> None:
+    def test_a_store_says_what_it_can_do(self, store: Store) -> None:
         """Or can do everything."""
         assert isinstance(capabilities_of(store), Capabilities)
         assert {*map(type, capabilities_of(store))} == {bool}
 
-    def test_a_store_that_cant_be_written_to(self, store: IStore) -> None:
+    def test_a_store_that_cant_be_written_to(self, store: Store) -> None:
         """It refuses each change, of single files and of trees, and nothing is changed."""
         _is_for_stores_without("writable", store)
         changes: list[Callable[[], object]] = [
@@ -76,7 +76,7 @@ class LackingConformance:
         assert content_in(store, b"file") == b"content"
 
     @needs("writable")
-    def test_a_store_that_cant_rename(self, store: IStore) -> None:
+    def test_a_store_that_cant_rename(self, store: Store) -> None:
         """It says so, and both names stay what they were."""
         _is_for_stores_without("renames", store)
         renames: list[Callable[[], object]] = [
@@ -90,7 +90,7 @@ class LackingConformance:
         assert content_in(store, b"folder/inner") == b"inner content"
 
     @needs("writable")
-    def test_a_store_that_cant_carry_on(self, store: IStore) -> None:
+    def test_a_store_that_cant_carry_on(self, store: Store) -> None:
         """What was cut off begins anew."""
         _is_for_stores_without("resumes", store)
         file = described(b"new", b"12345678")
@@ -103,7 +103,7 @@ class LackingConformance:
         assert content_in(store, b"new") == b"12345678"
 
     @needs("writable")
-    def test_a_store_without_empty_folders(self, store: IStore) -> None:
+    def test_a_store_without_empty_folders(self, store: Store) -> None:
         """It refuses to make one; those that files are in come and go with them."""
         _is_for_stores_without("empty_folders", store)
         assert _refused(lambda: store.make_folder(b"new"))
@@ -118,7 +118,7 @@ class LackingConformance:
         assert names_in(store) == [b"file"]
 
     @needs("writable")
-    def test_a_tree_in_a_store_without_empty_folders(self, store: IStore) -> None:
+    def test_a_tree_in_a_store_without_empty_folders(self, store: Store) -> None:
         """Its folders are none of its failures; the empty ones of them just don't stay."""
         _is_for_stores_without("empty_folders", store)
         outcomes = unpacked(
@@ -132,7 +132,7 @@ class LackingConformance:
         assert content_in(store, b"new/inner/file") == b"1234"
 
 
-def _is_for_stores_without(capability: str, store: IStore) -> None:
+def _is_for_stores_without(capability: str, store: Store) -> None:
     if getattr(capabilities_of(store), capability):
         pytest.skip(f"this is for stores that say {capability}=False")
 

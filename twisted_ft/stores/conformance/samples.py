@@ -8,7 +8,14 @@ from contextlib import contextmanager
 
 from blake3 import blake3
 
-from twisted_ft.stores.interfaces import PLAIN, IPacker, ISource, IStore, IUnpacker, Packing
+from twisted_ft.stores.interfaces import (
+    PLAIN,
+    Packer,
+    Packing,
+    Source,
+    Store,
+    Unpacker,
+)
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import CLOCK_TICK
 from twisted_ft.wire.messages import (
@@ -84,21 +91,21 @@ def tick() -> None:
     time.sleep(CLOCK_TICK / 1e9)
 
 
-def put(store: IStore, file: Attributes, content: bytes, overwrite: bool = True) -> None:
+def put(store: Store, file: Attributes, content: bytes, overwrite: bool = True) -> None:
     """Receive all of a file."""
     sink = store.sink(file, overwrite)
     sink.write([content[sink.offset :]])
     sink.publish()
 
 
-def content_in(store: IStore, path: bytes) -> bytes:
+def content_in(store: Store, path: bytes) -> bytes:
     """All of a file."""
     with opened(store, path) as source:
         return source.read(0, source.check())
 
 
 @contextmanager
-def opened(store: IStore, path: bytes) -> Iterator[ISource]:
+def opened(store: Store, path: bytes) -> Iterator[Source]:
     """A source, which is closed at the end."""
     source = store.source(path)
     try:
@@ -107,7 +114,7 @@ def opened(store: IStore, path: bytes) -> Iterator[ISource]:
         source.close()
 
 
-def names_in(store: IStore, path: bytes = b"") -> list[bytes]:
+def names_in(store: Store, path: bytes = b"") -> list[bytes]:
     """The paths that a listing names."""
     return [entry.path for entry in store.entries(path)]
 
@@ -132,7 +139,7 @@ def folder_described(name: bytes) -> Described:
     return Described(name, "directory", 0, TIME, 0o755)
 
 
-def summed(store: IStore, folder: bytes, name: bytes | None = None) -> Summed:
+def summed(store: Store, folder: bytes, name: bytes | None = None) -> Summed:
     """The plain files in a folder of a store, all at once, in a folder ``name``."""
     found = packer_of(store).states(folder, SUM_LIMIT, PLAIN)
     assert found is not None
@@ -140,7 +147,7 @@ def summed(store: IStore, folder: bytes, name: bytes | None = None) -> Summed:
 
 
 def packed(
-    packer: IPacker, folder: bytes, small: int, packing: Packing = PLAIN
+    packer: Packer, folder: bytes, small: int, packing: Packing = PLAIN
 ) -> dict[bytes, Item]:
     """What is in a folder, by name; nothing comes twice."""
     items = list(packer.items(folder, small, packing))
@@ -149,7 +156,7 @@ def packed(
     return by_name
 
 
-def unpacked(unpacker: IUnpacker, *parts: tuple[bytes, list[Item]]) -> list[str]:
+def unpacked(unpacker: Unpacker, *parts: tuple[bytes, list[Item]]) -> list[str]:
     """What became of each item: ``done``, ``held``, ``wanted``, ``declined``, or a failure's code.
 
     Each failure has a text that is fit for a terminal.

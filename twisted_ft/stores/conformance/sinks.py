@@ -29,7 +29,7 @@ from twisted_ft.stores.conformance.samples import (
     opened,
     put,
 )
-from twisted_ft.stores.interfaces import IKeepingStore, ISettlingStore, ISink, IStore
+from twisted_ft.stores.interfaces import IKeepingStore, ISettlingStore, ISink, Sink, Store
 from twisted_ft.wire.messages import Attributes
 
 
@@ -40,11 +40,11 @@ class SinkConformance(LackingConformance):
     has_modes = True
     """Whether files have permission bits."""
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         """Put a file into the store behind its back, or replace it; with the folders it is in."""
         raise NotImplementedError
 
-    def test_a_sink_has_all_that_it_must_have(self, store: IStore) -> None:
+    def test_a_sink_has_all_that_it_must_have(self, store: Store) -> None:
         """See ISink."""
         sink = store.sink(described(b"new", b""), True)
         verifyObject(ISink, sink)
@@ -53,7 +53,7 @@ class SinkConformance(LackingConformance):
     # -- sinks: to the end ---------------------------------------------------------------
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_a_file_is_received(self, store: IStore, size: int) -> None:
+    def test_a_file_is_received(self, store: Store, size: int) -> None:
         """Content, size and time are the sender's."""
         content = content_of(size)
         sink = store.sink(described(b"folder/new", content), False)
@@ -69,13 +69,13 @@ class SinkConformance(LackingConformance):
             assert (source.attributes.size, source.attributes.mtime) == (size, TIME)
 
     @pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o444, 0o000, 0o4755, 0o2755, 0o7777])
-    def test_permissions_are_received(self, store: IStore, mode: int) -> None:
+    def test_permissions_are_received(self, store: Store, mode: int) -> None:
         """Those of owner, group and others; never setuid, setgid or sticky."""
         put(store, replace(described(b"new", b"x"), mode=mode), b"x")
         (entry,) = store.entries(b"new")
         assert entry.mode == mode & 0o777 or (not self.has_modes and entry.mode < 0o1000)
 
-    def test_nothing_has_the_name_before_it_is_published(self, store: IStore) -> None:
+    def test_nothing_has_the_name_before_it_is_published(self, store: Store) -> None:
         """A new name isn't there, and an old file is whole."""
         new = store.sink(described(b"new", b"12345678"), True)
         new.write([b"1234"])
@@ -89,7 +89,7 @@ class SinkConformance(LackingConformance):
         old.publish()
         assert content_in(store, b"file") == b"12345678"
 
-    def test_many_pieces_are_written_in_order(self, store: IStore) -> None:
+    def test_many_pieces_are_written_in_order(self, store: Store) -> None:
         """More of them than one writev(2) takes."""
         pieces = [b"%d," % number for number in range(5000)]
         sink = store.sink(described(b"new", b"".join(pieces)), True)
@@ -98,7 +98,7 @@ class SinkConformance(LackingConformance):
         assert content_in(store, b"new") == b"".join(pieces)
 
     @needs("resumes")
-    def test_each_call_in_a_thread_of_its_own(self, store: IStore) -> None:
+    def test_each_call_in_a_thread_of_its_own(self, store: Store) -> None:
         """No call relies on the thread of another."""
 
         def elsewhere(call: Callable[..., Any], *args: object) -> Any:
@@ -120,7 +120,7 @@ class SinkConformance(LackingConformance):
     # -- sinks: cut off, and carried on ----------------------------------------------------
 
     @needs("resumes")
-    def test_what_was_kept_is_carried_on_with(self, store: IStore) -> None:
+    def test_what_was_kept_is_carried_on_with(self, store: Store) -> None:
         """Again and again, without losing or doubling a byte."""
         content = content_of(3_000_000)
         file = described(b"new", content)
@@ -137,7 +137,7 @@ class SinkConformance(LackingConformance):
         assert content_in(store, b"new") == content
 
     @needs("resumes")
-    def test_only_what_was_kept_is_given_back(self, store: IStore) -> None:
+    def test_only_what_was_kept_is_given_back(self, store: Store) -> None:
         """Not what has been written since; nor need it be taken to its end."""
         file = described(b"new", b"12345678")
         sink = store.sink(file, True)
@@ -161,7 +161,7 @@ class SinkConformance(LackingConformance):
             replace(described(b"new", b"12"), size=2),
         ],
     )
-    def test_another_state_of_the_file_begins_at_0(self, store: IStore, other: Attributes) -> None:
+    def test_another_state_of_the_file_begins_at_0(self, store: Store, other: Attributes) -> None:
         """Nothing of the one is taken for the other; nor is it kept."""
         sink = store.sink(described(b"new", b"12345678"), True)
         sink.write([b"1234"])
@@ -176,7 +176,7 @@ class SinkConformance(LackingConformance):
         sink.publish()
         assert content_in(store, b"new") == b"12345678"
 
-    def test_what_was_discarded_is_gone(self, store: IStore) -> None:
+    def test_what_was_discarded_is_gone(self, store: Store) -> None:
         """The next run begins at 0."""
         sink = store.sink(described(b"new", b"12345678"), True)
         sink.write([b"1234"])
@@ -185,7 +185,7 @@ class SinkConformance(LackingConformance):
 
     @pytest.mark.parametrize("then", ["keep", "discard"])
     @pytest.mark.parametrize("first", ["publish", "keep", "discard"])
-    def test_an_ended_sink_stays_ended(self, store: IStore, first: str, then: str) -> None:
+    def test_an_ended_sink_stays_ended(self, store: Store, first: str, then: str) -> None:
         """To end it once more harms neither the file nor the next sink of its name."""
         file = described(b"new", b"12345678")
         ended = store.sink(file, True)
@@ -205,7 +205,7 @@ class SinkConformance(LackingConformance):
     # -- sinks: of unknown size --------------------------------------------------------------
 
     @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-    def test_a_file_of_unknown_size_is_received(self, store: IStore, size: int) -> None:
+    def test_a_file_of_unknown_size_is_received(self, store: Store, size: int) -> None:
         """It has its name when it is published, and is as large as what came."""
         content = content_of(size)
         sink = store.sink(replace(described(b"new", content), size=None, version=b""), False)
@@ -221,7 +221,7 @@ class SinkConformance(LackingConformance):
         assert (entry.size, entry.mtime) == (size, TIME)
 
     @pytest.mark.parametrize("end", ["keep", "discard", "taken"])
-    def test_nothing_is_kept_of_a_file_of_unknown_size(self, store: IStore, end: str) -> None:
+    def test_nothing_is_kept_of_a_file_of_unknown_size(self, store: Store, end: str) -> None:
         """However it ends."""
         unknown = replace(described(b"new", b"12345678"), size=None)
         sink = store.sink(unknown, False)
@@ -239,7 +239,7 @@ class SinkConformance(LackingConformance):
             assert following.offset == 0
             following.discard()
 
-    def test_what_was_kept_is_no_part_of_a_file_of_unknown_size(self, store: IStore) -> None:
+    def test_what_was_kept_is_no_part_of_a_file_of_unknown_size(self, store: Store) -> None:
         """Nobody knows what it would be a part of."""
         file = described(b"new", b"12345678")
         sink = store.sink(file, True)
@@ -254,7 +254,7 @@ class SinkConformance(LackingConformance):
     # -- sinks: what is refused --------------------------------------------------------------
 
     @pytest.mark.parametrize("end", ["publish", "keep", "discard"])
-    def test_a_name_has_one_sink(self, store: IStore, end: str) -> None:
+    def test_a_name_has_one_sink(self, store: Store, end: str) -> None:
         """Whatever state of the file the other is for; until the one has ended."""
         file = described(b"new", b"1234")
         sink = store.sink(file, True)
@@ -267,10 +267,10 @@ class SinkConformance(LackingConformance):
         store.sink(replace(file, version=b"2", mtime=0), True).discard()
         beside.discard()
 
-    def test_of_many_at_once_one_gets_the_name(self, store: IStore) -> None:
+    def test_of_many_at_once_one_gets_the_name(self, store: Store) -> None:
         """And the others are told that it is taken."""
 
-        def begin(number: int) -> ISink | None:
+        def begin(number: int) -> Sink | None:
             try:
                 return store.sink(described(b"new", b"1234", version=b"%d" % number), True)
             except Busy:
@@ -281,7 +281,7 @@ class SinkConformance(LackingConformance):
         assert len(sinks) == 1
         sinks[0].discard()
 
-    def test_an_open_sink_is_not_disturbed(self, store: IStore) -> None:
+    def test_an_open_sink_is_not_disturbed(self, store: Store) -> None:
         """By who finds it busy."""
         sink = store.sink(described(b"new", b"1234"), True)
         sink.write([b"12"])
@@ -291,13 +291,13 @@ class SinkConformance(LackingConformance):
         sink.publish()
         assert content_in(store, b"new") == b"1234"
 
-    def test_another_file_of_the_same_size_and_time_is_received(self, store: IStore) -> None:
+    def test_another_file_of_the_same_size_and_time_is_received(self, store: Store) -> None:
         """Whoever asks for a sink knows that it isn't the same."""
         put(store, described(b"new", b"1234"), b"1234")
         put(store, described(b"new", b"5678", version=b"other"), b"5678")
         assert content_in(store, b"new") == b"5678"
 
-    def test_a_file_gets_another_time(self, store: IStore) -> None:
+    def test_a_file_gets_another_time(self, store: Store) -> None:
         """Where the store can do that (ISettlingStore)."""
         if not ISettlingStore.providedBy(store):
             pytest.skip("this store can't")
@@ -309,13 +309,13 @@ class SinkConformance(LackingConformance):
         with pytest.raises(NotFound):
             ISettlingStore(store).settle(b"nothing", TIME, 0o600)
 
-    def test_a_file_is_not_replaced_where_it_may_not_be(self, store: IStore) -> None:
+    def test_a_file_is_not_replaced_where_it_may_not_be(self, store: Store) -> None:
         """It is said before anything is sent."""
         with pytest.raises(AlreadyExists):
             store.sink(described(b"file", b"1234"), False)
         assert content_in(store, b"file") == b"content"
 
-    def test_a_file_that_appears_is_not_replaced(self, store: IStore) -> None:
+    def test_a_file_that_appears_is_not_replaced(self, store: Store) -> None:
         """Where it may not be; and its name is free for the next sink."""
         sink = store.sink(described(b"new", b"1234"), False)
         sink.write([b"1234"])
@@ -327,7 +327,7 @@ class SinkConformance(LackingConformance):
         put(store, described(b"new", b"1234"), b"1234")
         assert content_in(store, b"new") == b"1234"
 
-    def test_a_folder_that_appears_is_not_replaced(self, store: IStore) -> None:
+    def test_a_folder_that_appears_is_not_replaced(self, store: Store) -> None:
         """Nor is what is in it."""
         sink = store.sink(described(b"new", b"1234"), True)
         sink.write([b"1234"])

@@ -49,7 +49,7 @@ from twisted_ft.stores.conformance.samples import (
 )
 from twisted_ft.stores.conformance.sinks import SinkConformance
 from twisted_ft.stores.conformance.trees import TreeConformance
-from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.stores.interfaces import ISource, IStore, Store
 from twisted_ft.stores.names import above
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.wire.messages import Entry
@@ -58,19 +58,19 @@ from twisted_ft.wire.messages import Entry
 class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, TreeConformance):
     """The tests; a subclass says how its store is made, and has a name that begins with Test."""
 
-    def make_store(self, place: Path) -> IStore:
+    def make_store(self, place: Path) -> Store:
         """A store without files, in which files can be received.
 
         :param place: an empty folder, for whoever can use one
         """
         raise NotImplementedError
 
-    def add_file(self, store: IStore, path: bytes, content: bytes) -> None:
+    def add_file(self, store: Store, path: bytes, content: bytes) -> None:
         """Put a file into the store behind its back, or replace it; with the folders it is in."""
         raise NotImplementedError
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> IStore:
+    def store(self, tmp_path: Path) -> Store:
         """A store with ``file``, and with ``inner`` in ``folder``."""
         place = tmp_path / "place"
         place.mkdir()
@@ -81,14 +81,14 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
 
     # -- sources -------------------------------------------------------------------------
 
-    def test_interfaces(self, store: IStore) -> None:
+    def test_interfaces(self, store: Store) -> None:
         """Store and source have all that they must have."""
         verifyObject(IStore, store)
         with opened(store, b"file") as source:
             verifyObject(ISource, source)
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_a_file_is_read(self, store: IStore, size: int) -> None:
+    def test_a_file_is_read(self, store: Store, size: int) -> None:
         """All of it, from any offset, and nothing behind its end."""
         content = content_of(size)
         self.add_file(store, b"read", content)
@@ -102,20 +102,20 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
             assert source.read(size + 10, 10) == b""
             assert source.check() == size
 
-    def test_a_source_is_closed_twice(self, store: IStore) -> None:
+    def test_a_source_is_closed_twice(self, store: Store) -> None:
         """Which does no harm."""
         source = store.source(b"file")
         source.close()
         source.close()
 
-    def test_an_unchanged_file_has_an_equal_version(self, store: IStore) -> None:
+    def test_an_unchanged_file_has_an_equal_version(self, store: Store) -> None:
         """Or nothing could be carried on with."""
         with opened(store, b"file") as first, opened(store, b"file") as second:
             assert first.attributes == second.attributes
             assert 0 < len(first.attributes.version) <= 255
 
     @needs("writable")
-    def test_a_changed_file_has_another_version(self, store: IStore) -> None:
+    def test_a_changed_file_has_another_version(self, store: Store) -> None:
         """Whether its size changes or not."""
         versions = set()
         for number, content in enumerate((b"one", b"two", b"longer", b"")):
@@ -125,7 +125,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
                 versions.add(source.attributes.version)
         assert len(versions) == 4
 
-    def test_a_source_gives_one_state_of_the_file(self, store: IStore) -> None:
+    def test_a_source_gives_one_state_of_the_file(self, store: Store) -> None:
         """The one in which it was opened, or ``check`` says that it couldn't."""
         with opened(store, b"file") as source:
             self.add_file(store, b"file", b"another content")
@@ -139,7 +139,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
     # -- names ---------------------------------------------------------------------------
 
     @pytest.mark.parametrize("path", BAD_NAMES)
-    def test_a_bad_name_is_refused(self, store: IStore, path: bytes) -> None:
+    def test_a_bad_name_is_refused(self, store: Store, path: bytes) -> None:
         """In a sentence that is short, and fit for a terminal."""
         uses: list[Callable[[], object]] = [
             lambda: store.source(path),
@@ -152,7 +152,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
                 use()
             assert caught.value.text.isprintable()
 
-    def test_no_name_is_no_file(self, store: IStore) -> None:
+    def test_no_name_is_no_file(self, store: Store) -> None:
         """It is the root's, which can only be listed."""
         with pytest.raises((BadName, IsADirectory)):
             store.source(b"")
@@ -161,7 +161,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
 
     @pytest.mark.parametrize("name", GOOD_NAMES)
     @needs("writable")
-    def test_a_name_stays_as_it_is(self, store: IStore, name: bytes) -> None:
+    def test_a_name_stays_as_it_is(self, store: Store, name: bytes) -> None:
         """Byte by byte, or it is refused."""
         for path in (name, b"folder/" + name):
             try:
@@ -172,7 +172,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
             assert path in names_in(store, path.rpartition(b"/")[0])
 
     @pytest.mark.parametrize("name", GOOD_NAMES)
-    def test_a_name_that_is_there_is_read_as_it_is(self, store: IStore, name: bytes) -> None:
+    def test_a_name_that_is_there_is_read_as_it_is(self, store: Store, name: bytes) -> None:
         """Byte by byte, or it is left out, and refused."""
         for path in (name, b"folder/" + name):
             try:
@@ -185,7 +185,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
                 with pytest.raises((BadName, NotFound)):
                     store.source(path)
 
-    def test_what_is_not_there_is_not_found(self, store: IStore) -> None:
+    def test_what_is_not_there_is_not_found(self, store: Store) -> None:
         """Neither files nor folders, for reading and listing."""
         for path in (b"no", b"no/inner", b"folder/no", b"folder/no/inner"):
             with pytest.raises(NotFound):
@@ -194,14 +194,14 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
                 list(store.entries(path))
 
     @needs("writable", "empty_folders")
-    def test_no_file_goes_into_a_folder_that_is_not_there(self, store: IStore) -> None:
+    def test_no_file_goes_into_a_folder_that_is_not_there(self, store: Store) -> None:
         """Nor is the folder made."""
         for path in (b"no/inner", b"folder/no/inner"):
             with pytest.raises(NotFound):
                 store.sink(described(path, b""), True)
         assert names_in(store) == [b"file", b"folder"]
 
-    def test_a_file_is_no_folder(self, store: IStore) -> None:
+    def test_a_file_is_no_folder(self, store: Store) -> None:
         """Nothing is in it."""
         for path in (b"file/x", b"folder/inner/x", b"file/x/y"):
             with pytest.raises(NotADirectory):
@@ -211,7 +211,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
             with pytest.raises(NotADirectory):
                 list(store.entries(path))
 
-    def test_a_folder_is_no_file(self, store: IStore) -> None:
+    def test_a_folder_is_no_file(self, store: Store) -> None:
         """It is neither read nor replaced."""
         with pytest.raises(IsADirectory):
             store.source(b"folder")
@@ -222,7 +222,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
 
     # -- listings ----------------------------------------------------------------------------
 
-    def test_a_listing_is_sorted(self, store: IStore) -> None:
+    def test_a_listing_is_sorted(self, store: Store) -> None:
         """By name, byte by byte; each with its whole path, and what it is."""
         for name in (b"b", b"a", b"B", b"a.txt", b"a b", "\u00e9".encode()):
             self.add_file(store, b"folder/" + name, name)
@@ -236,19 +236,19 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
         assert set(kinds.values()) == {"file"}
         assert [entry.size for entry in entries if entry.path == b"folder/a.txt"] == [5]
 
-    def test_a_listing_of_a_file_is_the_file(self, store: IStore) -> None:
+    def test_a_listing_of_a_file_is_the_file(self, store: Store) -> None:
         """As its folder's listing has it."""
         entries: list[Entry] = list(store.entries(b"folder/inner"))
         assert entries == list(store.entries(b"folder"))
         assert (entries[0].kind, entries[0].size) == ("file", len(b"inner content"))
 
-    def test_a_listing_is_given_up(self, store: IStore) -> None:
+    def test_a_listing_is_given_up(self, store: Store) -> None:
         """Early, which leaves nothing behind."""
         for _ in range(3):
             assert next(iter(store.entries(b""))).path == b"file"
 
     @needs("writable")
-    def test_partial_files_are_not_listed(self, store: IStore) -> None:
+    def test_partial_files_are_not_listed(self, store: Store) -> None:
         """Neither while they are written nor once they are kept."""
         sink = store.sink(described(b"folder/new", b"1234"), True)
         sink.write([b"12"])
@@ -257,7 +257,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
         assert names_in(store, b"folder") == [b"folder/inner"]
 
     @needs("writable", "renames", "empty_folders")
-    def test_what_cant_be_named_is_told(self, store: IStore) -> None:
+    def test_what_cant_be_named_is_told(self, store: Store) -> None:
         """Names for which a path has no room: after all others, and for the folder in a tree."""
         tops = []
         for name, depth in ((b"a" * 100, 30), (b"b" * 100, 20)):
@@ -284,7 +284,7 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
         assert found == [deepest]
         assert {deepest + b"/a", tops[0] + b"/z"} <= {entry.path for entry in entries}
 
-    def test_failures_are_told_in_a_sentence(self, store: IStore) -> None:
+    def test_failures_are_told_in_a_sentence(self, store: Store) -> None:
         """With the name, escaped, and a code that the other side knows."""
         with pytest.raises(FileTransferError) as caught:
             store.source(b"\x1b[2J-missing")

@@ -28,7 +28,7 @@ from twisted_ft.stores.conformance.samples import (
     unpacked,
     whole,
 )
-from twisted_ft.stores.interfaces import IStore, IUnpacker
+from twisted_ft.stores.interfaces import IUnpacker, Store
 from twisted_ft.stores.piecewise import unpacker_of
 from twisted_ft.stores.states import TIME_MAX, States
 from twisted_ft.wire.messages import (
@@ -53,7 +53,7 @@ class TreeConformance(PackingConformance):
 
     has_modes = True
 
-    def test_small_files_are_unpacked(self, store: IStore) -> None:
+    def test_small_files_are_unpacked(self, store: Store) -> None:
         """With content, time and permissions, into folders that are there and into new ones."""
         sizes = (0, 1, 1000, (1 << 18) - 1, 1 << 20)
         files: list[Item] = [whole(b"%d" % size, content_of(size)) for size in sizes]
@@ -78,7 +78,7 @@ class TreeConformance(PackingConformance):
                     assert entry.mode == 0o640
 
     @pytest.mark.parametrize("mode", [0o000, 0o400, 0o444, 0o600, 0o755, 0o777, 0o7777])
-    def test_permissions_are_those_that_are_said(self, store: IStore, mode: int) -> None:
+    def test_permissions_are_those_that_are_said(self, store: Store, mode: int) -> None:
         """And only permissions."""
         unpacker = unpacker_of(store, True, False)
         items: list[Item] = [whole(b"new", b"1234", mode=mode)]
@@ -88,7 +88,7 @@ class TreeConformance(PackingConformance):
             (entry,) = store.entries(path)
             assert entry.mode == mode & 0o777 or not self.has_modes
 
-    def test_a_file_is_replaced(self, store: IStore) -> None:
+    def test_a_file_is_replaced(self, store: Store) -> None:
         """By what has come whole, where that is allowed; of any size and time."""
         new: list[Item] = [whole(b"inner", b"new content!!")]
         assert unpacked(unpacker_of(store, False, False), (b"folder", new)) == ["exists"]
@@ -97,7 +97,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"folder/inner") == b"new content!!"
         assert names_in(store, b"folder") == [b"folder/inner"]
 
-    def test_what_arrives_damaged_is_not_taken(self, store: IStore) -> None:
+    def test_what_arrives_damaged_is_not_taken(self, store: Store) -> None:
         """Nothing of it is left, and what was there stays."""
         damaged = blake3(b"another content").digest()
         items: list[Item] = [
@@ -112,7 +112,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"folder/inner") == b"inner content"
 
     @needs("empty_folders")
-    def test_folders_are_unpacked(self, store: IStore) -> None:
+    def test_folders_are_unpacked(self, store: Store) -> None:
         """They are new, or there."""
         unpacker = unpacker_of(store, True, False)
         items: list[Item] = [folder_described(b"folder"), folder_described(b"new")]
@@ -125,7 +125,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"folder/inner") == b"inner content"
 
     @needs("empty_folders")
-    def test_the_root_of_a_tree(self, store: IStore) -> None:
+    def test_the_root_of_a_tree(self, store: Store) -> None:
         """It has no name: it is the store's root, or the folder that the part is for."""
         unpacker = unpacker_of(store, True, False)
         root: list[Item] = [folder_described(b"")]
@@ -137,7 +137,7 @@ class TreeConformance(PackingConformance):
         ]
         assert names_in(store, b"folder") == [b"folder/inner", b"folder/new"]
 
-    def test_nothing_but_a_root_is_without_a_name(self, store: IStore) -> None:
+    def test_nothing_but_a_root_is_without_a_name(self, store: Store) -> None:
         """So it isn't taken for what its folder is called."""
         nameless: list[Item] = [whole(b"", b"1234"), file_described(b"", b"1234")]
         for folder in (b"", b"file", b"folder", b"new"):
@@ -147,7 +147,7 @@ class TreeConformance(PackingConformance):
         assert names_in(store) == [b"file", b"folder"]
         assert content_in(store, b"file") == b"content"
 
-    def test_files_are_compared_by_size_and_time(self, store: IStore) -> None:
+    def test_files_are_compared_by_size_and_time(self, store: Store) -> None:
         """Also by the unpacker that put them there, into a folder that it has made."""
         here: list[Item] = [whole(b"here", b"1234")]
         files: list[Item] = [
@@ -167,7 +167,7 @@ class TreeConformance(PackingConformance):
             assert outcomes == ["held", "exists", "exists", "wanted"]
 
     @pytest.mark.parametrize("time", [TIME_MAX, -TIME_MAX])
-    def test_a_time_that_is_cut_proves_nothing(self, store: IStore, time: int) -> None:
+    def test_a_time_that_is_cut_proves_nothing(self, store: Store, time: int) -> None:
         """The first and the last that can be said stand for all beyond them."""
         unpacker = unpacker_of(store, True, False)
         root: list[Item] = [folder_described(b"")]
@@ -182,7 +182,7 @@ class TreeConformance(PackingConformance):
         assert unpacked(unpacker, (b"new", there)) == ["wanted", "held", "held"]
         assert unpacked(unpacker, (b"", [summed(store, b"new")])) == ["wanted"]
 
-    def test_files_are_compared_by_digest(self, store: IStore) -> None:
+    def test_files_are_compared_by_digest(self, store: Store) -> None:
         """Where one is said: whatever their times."""
         unpacker = unpacker_of(store, True, False)
         assert unpacked(unpacker, (b"", [whole(b"here", b"1234")])) == ["done"]
@@ -198,7 +198,7 @@ class TreeConformance(PackingConformance):
         for again in (unpacker, unpacker_of(store, True, False)):
             assert unpacked(again, (b"", files)) == wanted
 
-    def test_the_files_of_a_folder_are_compared_all_at_once(self, store: IStore) -> None:
+    def test_the_files_of_a_folder_are_compared_all_at_once(self, store: Store) -> None:
         """By names, sizes and times; they are held, or they are wanted."""
         put(store, described(b"folder/a", b"1234"), b"1234")
         self.add_file(store, b"folder/below/file", b"")
@@ -232,14 +232,14 @@ class TreeConformance(PackingConformance):
         assert len(told) == 4
 
     @needs("empty_folders")
-    def test_an_empty_folder_is_compared(self, store: IStore) -> None:
+    def test_an_empty_folder_is_compared(self, store: Store) -> None:
         """It has none of the files; it may be said that it is empty."""
         store.make_folder(b"folder/empty")
         items: list[Item] = [Summed(b"empty", 1, bytes(32))]
         outcomes = unpacked(unpacker_of(store, True, False), (b"folder", items))
         assert outcomes in (["wanted"], ["empty"])
 
-    def test_what_cant_be_compared_all_at_once(self, store: IStore) -> None:
+    def test_what_cant_be_compared_all_at_once(self, store: Store) -> None:
         """No such folder, a file, or a name that nothing can have; and nothing comes of it."""
         for folder, name, code in (
             (b"", b"no", "not-found"),
@@ -255,7 +255,7 @@ class TreeConformance(PackingConformance):
             assert outcome == code
         assert names_in(store) == [b"file", b"folder"]
 
-    def test_no_more_is_compared_all_at_once_than_is_sent(self, store: IStore) -> None:
+    def test_no_more_is_compared_all_at_once_than_is_sent(self, store: Store) -> None:
         """However often it is said."""
         for number in range(63):
             self.add_file(store, b"folder/%d" % number, b"")
@@ -265,7 +265,7 @@ class TreeConformance(PackingConformance):
             outcomes = unpacked(unpacker, (b"", many))
             assert outcomes == ["held"] * 512 + ["wanted"]
 
-    def test_a_folder_is_no_file(self, store: IStore) -> None:
+    def test_a_folder_is_no_file(self, store: Store) -> None:
         """It isn't replaced by one, nor compared with it."""
         for overwrite in (True, False):
             items: list[Item] = [whole(b"folder", b"1"), file_described(b"folder", b"1")]
@@ -278,7 +278,7 @@ class TreeConformance(PackingConformance):
             assert outcomes == ["is-a-directory"] * 2
         assert content_in(store, b"folder/inner") == b"inner content"
 
-    def test_a_file_is_no_folder(self, store: IStore) -> None:
+    def test_a_file_is_no_folder(self, store: Store) -> None:
         """Nothing goes into it, and it isn't replaced by one."""
         unpacker = unpacker_of(store, True, False)
         items: list[Item] = [whole(b"x", b"1"), folder_described(b"y"), file_described(b"z", b"")]
@@ -287,7 +287,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"file") == b"content"
 
     @needs("empty_folders")
-    def test_nothing_goes_into_a_folder_that_is_not_there(self, store: IStore) -> None:
+    def test_nothing_goes_into_a_folder_that_is_not_there(self, store: Store) -> None:
         """Nor is it made."""
         items: list[Item] = [whole(b"x", b"1"), folder_described(b"y")]
         outcomes = unpacked(unpacker_of(store, True, False), (b"no", items), (b"folder/no", items))
@@ -295,7 +295,7 @@ class TreeConformance(PackingConformance):
         assert names_in(store) == [b"file", b"folder"]
 
     @pytest.mark.parametrize("name", _BAD)
-    def test_a_bad_name_in_a_folder(self, store: IStore, name: bytes) -> None:
+    def test_a_bad_name_in_a_folder(self, store: Store, name: bytes) -> None:
         """Whatever has it, what else has come is taken."""
         items: list[Item] = [
             whole(name, b"1234"),
@@ -314,7 +314,7 @@ class TreeConformance(PackingConformance):
         assert names_in(store, b"new") == [b"new/good"]
 
     @pytest.mark.parametrize("folder", _BAD_FOLDERS)
-    def test_a_bad_folder(self, store: IStore, folder: bytes) -> None:
+    def test_a_bad_folder(self, store: Store, folder: bytes) -> None:
         """It leads nowhere."""
         items: list[Item] = [
             whole(b"x", b"1234"),
@@ -326,7 +326,7 @@ class TreeConformance(PackingConformance):
         assert outcomes == ["bad-name"] * 4
         assert names_in(store) == [b"file", b"folder"]
 
-    def test_what_is_neither_file_nor_folder_is_declined(self, store: IStore) -> None:
+    def test_what_is_neither_file_nor_folder_is_declined(self, store: Store) -> None:
         """And what can't be sent; it may be the root."""
         items: list[Item] = [
             Unsendable(b"x", "forbidden", "permission denied"),
@@ -337,7 +337,7 @@ class TreeConformance(PackingConformance):
         assert outcomes == ["declined"] * 5
         assert names_in(store, b"folder") == [b"folder/inner"]
 
-    def test_folders_are_settled(self, store: IStore) -> None:
+    def test_folders_are_settled(self, store: Store) -> None:
         """So far as the store has times and permissions of folders; nothing else changes."""
         unpacker = unpacker_of(store, True, False)
         parts: list[tuple[bytes, list[Item]]] = [
@@ -352,7 +352,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"new/x") == content_in(store, b"x") == b"1234"
         assert content_in(store, b"folder/inner") == b"inner content"
 
-    def test_links_are_made_or_refused(self, store: IStore) -> None:
+    def test_links_are_made_or_refused(self, store: Store) -> None:
         """Those that lead out of the root are refused anyhow."""
         unpacker = unpacker_of(store, True, False)
         made = unpacked(unpacker, (b"folder", [Link(b"to-file", TIME, b"../file")]))
@@ -369,7 +369,7 @@ class TreeConformance(PackingConformance):
             assert b"folder/out" not in names_in(store, b"folder")
 
     @pytest.mark.parametrize("is_new", [False, True])
-    def test_items_are_taken_in_their_order(self, store: IStore, is_new: bool) -> None:
+    def test_items_are_taken_in_their_order(self, store: Store, is_new: bool) -> None:
         """Of two that have one name the second replaces the first, where it may."""
         folder = b"new" if is_new else b"folder"
         items: list[Item] = [whole(b"x", b"first"), whole(b"y", b"y"), whole(b"x", b"the second")]
@@ -379,7 +379,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, folder + b"/x") == b"the second"
         assert content_in(store, folder + b"/y") == b"y"
 
-    def test_items_are_taken_in_their_order_and_none_is_replaced(self, store: IStore) -> None:
+    def test_items_are_taken_in_their_order_and_none_is_replaced(self, store: Store) -> None:
         """Of two that have one name, the first stays."""
         items: list[Item] = [whole(b"x", b"first"), whole(b"y", b"y"), whole(b"x", b"the second")]
         outcomes = unpacked(unpacker_of(store, False, False), (b"folder", items))
@@ -387,7 +387,7 @@ class TreeConformance(PackingConformance):
         assert content_in(store, b"folder/x") == b"first"
 
     @needs("empty_folders")
-    def test_failures_come_in_the_order_of_what_failed(self, store: IStore) -> None:
+    def test_failures_come_in_the_order_of_what_failed(self, store: Store) -> None:
         """Each with its name in it."""
         parts = [
             Part(b"no", (whole(b"a", b""),)),
@@ -408,7 +408,7 @@ class TreeConformance(PackingConformance):
         assert [name.rpartition("/")[2] for _, name in named][1:3] == ["inner", "\\x1bc"]
         assert all("no" in name for code, name in named if code == "not-found")
 
-    def test_nothing_to_unpack(self, store: IStore) -> None:
+    def test_nothing_to_unpack(self, store: Store) -> None:
         """Nothing becomes of it, and an unpacker is closed twice."""
         unpacker = unpacker_of(store, True, False)
         assert unpacker.unpack([]) == ([], [])

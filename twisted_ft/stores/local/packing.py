@@ -14,7 +14,7 @@ from blake3 import blake3
 from zope.interface import implementer
 
 from twisted_ft.errors import Cancelled, FileTransferError, NotFound
-from twisted_ft.stores.interfaces import IPacker, ISource, Packing
+from twisted_ft.stores.interfaces import IPacker, Packing, Source
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.surveying import states_of, survey
@@ -34,7 +34,7 @@ class LocalPacker:
     :param source: opens a file by its path, to have its digest
     """
 
-    def __init__(self, folders: OpenFolders, source: Callable[[bytes], ISource]) -> None:
+    def __init__(self, folders: OpenFolders, source: Callable[[bytes], Source]) -> None:
         self._folders, self._source = folders, source
         self._path = b""
         self._folder: Folder | None = None

@@ -21,12 +21,12 @@ from twisted_ft.stores.interfaces import (
     Alike,
     IDescriptorSource,
     IKeepingStore,
-    IPacker,
     ISettlingStore,
-    ISink,
-    ISource,
     ITreeStore,
-    IUnpacker,
+    Packer,
+    Sink,
+    Source,
+    Unpacker,
 )
 from twisted_ft.stores.local.digests import Digests
 from twisted_ft.stores.local.folder import HAS_DIR_FD, Folder
@@ -190,7 +190,7 @@ class LocalStore:
     def __repr__(self) -> str:
         return f"LocalStore({self.root!r})"
 
-    def source(self, path: bytes) -> ISource:
+    def source(self, path: bytes) -> Source:
         """See IStore."""
         *folders, name = _checked(file_components(path))
         with os_errors_named(path), self._folder(folders) as folder:
@@ -199,7 +199,7 @@ class LocalStore:
 
     def sink(
         self, file: Attributes, overwrite: bool, durable: bool = True, *, owner: str = ""
-    ) -> ISink:
+    ) -> Sink:
         """See IStore."""
         *folders, name = _checked(file_components(file.path))
         with os_errors_named(b"/".join(folders)):
@@ -361,11 +361,11 @@ class LocalStore:
                 sweep(top, 0, size - lack, is_on_it)
             return size
 
-    def packer(self) -> IPacker:
+    def packer(self) -> Packer:
         """See ITreeStore."""
         return LocalPacker(self._open_folders(), self.source)
 
-    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> IUnpacker:
+    def unpacker(self, overwrite: bool, durable: bool, alike: Alike | None = None) -> Unpacker:
         """See ITreeStore."""
         if not HAS_DIR_FD:
             return PiecewiseUnpacker(self, overwrite, durable, alike)

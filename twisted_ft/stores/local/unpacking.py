@@ -27,7 +27,7 @@ from twisted_ft.errors import (
     NotFound,
 )
 from twisted_ft.stores import system
-from twisted_ft.stores.interfaces import Alike, ISource, IUnpacker
+from twisted_ft.stores.interfaces import Alike, IUnpacker, Source
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.open_folders import OpenFolders
 from twisted_ft.stores.local.replacing import check_replaceable, replaceable
@@ -84,7 +84,7 @@ class LocalUnpacker:
         self,
         new_root: str | None,
         folders: OpenFolders,
-        source: Callable[[bytes], ISource],
+        source: Callable[[bytes], Source],
         room: Room,
         overwrite: bool,
         durable: bool,

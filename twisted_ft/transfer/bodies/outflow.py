@@ -19,7 +19,7 @@ from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
 from twisted_ft.errors import SourceChanged
-from twisted_ft.stores.interfaces import IDescriptorSource, ISource
+from twisted_ft.stores.interfaces import DescriptorSource, Source
 from twisted_ft.stores.sources import check_read
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.ahead import read_ahead
@@ -63,7 +63,7 @@ class PieceSize:
             self.bytes = max(self.bytes // 2, min(FIRST_PIECE, self._largest))
 
 
-def size_of(source: ISource) -> int:
+def size_of(source: Source) -> int:
     """Bytes of a source that says how many it has."""
     size = source.attributes.size
     assert size is not None, "a file of unknown size is sent as a stream"
@@ -76,7 +76,7 @@ class ReadAhead:
     :param source: where from; it is read from ``offset`` to its announced size
     """
 
-    def __init__(self, source: ISource, offset: int) -> None:
+    def __init__(self, source: Source, offset: int) -> None:
         self._source = source
         self._end = size_of(source)
         self._position = offset
@@ -187,7 +187,7 @@ class DescriptorBody(ReadAhead):
     :param check: is called before each frame, and raises what there is to stop for
     """
 
-    def __init__(self, source: IDescriptorSource, offset: int, check: Callable[[], None]) -> None:
+    def __init__(self, source: DescriptorSource, offset: int, check: Callable[[], None]) -> None:
         super().__init__(source, offset)
         self._descriptor = source
         self._check = check
@@ -232,7 +232,7 @@ class DescriptorBody(ReadAhead):
 async def send_body(
     protocol: FileTransferProtocol,
     exchange: int,
-    source: ISource,
+    source: Source,
     offset: int,
     tracker: TransferTracker,
     check: Callable[[], None],
@@ -247,7 +247,7 @@ async def send_body(
     """
     body = ReadAhead(source, offset)
     if tracker.limit is None and protocol.writing.can_lease and can_sendfile(source):
-        body = DescriptorBody(cast(IDescriptorSource, source), offset, check)
+        body = DescriptorBody(cast(DescriptorSource, source), offset, check)
     if offset:
         await protocol.at_length(body.hash_before, check)
     if isinstance(body, DescriptorBody):

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer, IPu
 from zope.interface import implementer
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.stores.interfaces import ISource
+from twisted_ft.stores.interfaces import Source
 from twisted_ft.transfer.bodies.outflow import FIRST_PIECE, PIECE, PieceSize
 from twisted_ft.transfer.bodies.tracker import TransferTracker
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -64,7 +64,7 @@ class SourceStream:
     :param in_thread: calls what may block
     """
 
-    def __init__(self, source: ISource, in_thread: InThread) -> None:
+    def __init__(self, source: Source, in_thread: InThread) -> None:
         self._source, self._in_thread = source, in_thread
         self._position = 0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.python.failure import Failure
 
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.transfer.exchanges.dialogue import Dialogue
 from twisted_ft.wire.messages import Change, Changed, MakeFolder, Remove
 
@@ -14,7 +14,7 @@ from twisted_ft.wire.messages import Change, Changed, MakeFolder, Remove
 class Changing(Dialogue):
     """Makes a change, and says so when it is durable."""
 
-    async def answer(self, change: Change, store: IStore, overwrite: bool) -> int:
+    async def answer(self, change: Change, store: Store, overwrite: bool) -> int:
         """Make it, or say Refuse; how many files, folders and links are concerned.
 
         :param overwrite: whether what is renamed may replace a file
@@ -29,7 +29,7 @@ class Changing(Dialogue):
         return count
 
 
-def _make(change: Change, store: IStore, overwrite: bool) -> int:
+def _make(change: Change, store: Store, overwrite: bool) -> int:
     """Blocks."""
     if isinstance(change, Remove):
         count: int = store.remove(change.path, change.deep)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import Cancelled, FileTransferError, Unsupported
-from twisted_ft.stores.interfaces import IStore
+from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.event import Event
@@ -30,7 +30,7 @@ class Answering(Dialogue):
 
     async def answer(
         self,
-        store: IStore,
+        store: Store,
         path: bytes,
         deep: bool,
         partial: bool = False,
@@ -131,7 +131,7 @@ class _Reading:
             close()
 
 
-def _entries_of(store: IStore, path: bytes, deep: bool, partial: bool) -> Iterator[Entry]:
+def _entries_of(store: Store, path: bytes, deep: bool, partial: bool) -> Iterator[Entry]:
     """What is asked for, of a store.  Blocks.
 
     :raises FileTransferError: Unsupported, or as ``IStore.entries``

@@ -6,7 +6,7 @@ from typing import cast
 
 from twisted.internet.interfaces import IConsumer
 
-from twisted_ft.stores.interfaces import ISink
+from twisted_ft.stores.interfaces import Sink
 from twisted_ft.transfer.bodies.inflow import Inflow
 from twisted_ft.transfer.bodies.passing import ConsumerInflow, Output, PassingSink
 from twisted_ft.transfer.bodies.tracker import TransferProgress, TransferTracker
@@ -41,7 +41,7 @@ class Reading(Receiving):
             if self._consumer is not None and self._inflow is not None:
                 self._consumer.unregisterProducer()
 
-    def _inflow_into(self, sink: ISink) -> Inflow:
+    def _inflow_into(self, sink: Sink) -> Inflow:
         reading, protocol = self.protocol.reading, self.protocol
         if self._consumer is not None:
             return ConsumerInflow(reading, protocol, self._consumer, self._sink_failed)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import Corrupt, Differs, FileTransferError, Unchanged
-from twisted_ft.stores.interfaces import ISink, IStore
+from twisted_ft.stores.interfaces import Sink, Store
 from twisted_ft.stores.sources import open_sink
 from twisted_ft.stores.standing import Standing, standing_file
 from twisted_ft.terminal import escaped
@@ -49,7 +49,7 @@ class Receiving(Dialogue):
         self._inflow: Inflow | None = None
 
     async def get(
-        self, path: bytes, store: IStore, name: bytes, compare: str = BY_TIME
+        self, path: bytes, store: Store, name: bytes, compare: str = BY_TIME
     ) -> TransferProgress:
         """Ask for ``path``, and receive it into ``store`` as ``name``."""
         file = await self.ask(path)
@@ -67,7 +67,7 @@ class Receiving(Dialogue):
     async def receive(
         self,
         file: Attributes,
-        store: IStore,
+        store: Store,
         overwrite: bool,
         published: Published | None = None,
         owner: str = "",
@@ -83,7 +83,7 @@ class Receiving(Dialogue):
         :raises FileTransferError: why it isn't there; what arrived is kept for the next time
         """
 
-        def begin() -> Standing | ISink:
+        def begin() -> Standing | Sink:
             standing = standing_file(store, file, compare)
             return standing or open_sink(store, file, overwrite, self._durable, owner)
 
@@ -91,7 +91,7 @@ class Receiving(Dialogue):
 
     async def receive_into(
         self,
-        begin: Callable[[], Standing | ISink],
+        begin: Callable[[], Standing | Sink],
         file: Attributes,
         published: Published | None = None,
     ) -> TransferProgress:
@@ -141,7 +141,7 @@ class Receiving(Dialogue):
         return done.blake3
 
     async def _receive_or_keep(
-        self, sink: ISink, file: Attributes, published: Published | None
+        self, sink: Sink, file: Attributes, published: Published | None
     ) -> TransferProgress:
         """Receive, or write what has arrived before letting go of it."""
         try:
@@ -154,7 +154,7 @@ class Receiving(Dialogue):
             raise reason from None
 
     async def _receive_into(
-        self, sink: ISink, file: Attributes, published: Published | None
+        self, sink: Sink, file: Attributes, published: Published | None
     ) -> TransferProgress:
         self.check()
         self._tracker.goes_on_from(sink.offset)
@@ -175,7 +175,7 @@ class Receiving(Dialogue):
         self.protocol.say(Receipt(self.number, done.blake3))
         return progress
 
-    def _inflow_into(self, sink: ISink) -> Inflow:
+    def _inflow_into(self, sink: Sink) -> Inflow:
         return Inflow(self.protocol.reading, self.protocol, sink, self._sink_failed)
 
     def fail(self, error: FileTransferError) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import Corrupt, FileTransferError, Unchanged, Unsupported
-from twisted_ft.stores.interfaces import ISource, IStore
+from twisted_ft.stores.interfaces import Source, Store
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.outflow import send_body
 from twisted_ft.transfer.bodies.streams import SourceStream, Stream, send_stream
@@ -42,7 +42,7 @@ class Sending(Dialogue):
         self._stream: Stream | None = None
         """what is being sent, where its size isn't known"""
 
-    async def answer(self, store: IStore, path: bytes) -> TransferProgress:
+    async def answer(self, store: Store, path: bytes) -> TransferProgress:
         """Send what a Get has asked for, or say Abort."""
         try:
             source = await self.protocol.in_thread(store.source, path)
@@ -50,7 +50,7 @@ class Sending(Dialogue):
             raise await self.called_off(Failure()) from None
         return await self.send(source, path)
 
-    async def send(self, source: ISource, path: bytes, compare: str = BY_TIME) -> TransferProgress:
+    async def send(self, source: Source, path: bytes, compare: str = BY_TIME) -> TransferProgress:
         """Send ``source``, which is closed at the end, under the name ``path``.
 
         :param compare: see Offer
@@ -66,7 +66,7 @@ class Sending(Dialogue):
         self.protocol.leave(self.number)
         return self._tracker.ends(done.blake3, done.size)
 
-    async def _send_source(self, source: ISource, path: bytes, compare: str) -> Done:
+    async def _send_source(self, source: Source, path: bytes, compare: str) -> Done:
         """Send it; what was said at its end, which the receiver has verified."""
         file = replace(source.attributes, path=path)
         digest = blake3().digest() if file.size == 0 else b""

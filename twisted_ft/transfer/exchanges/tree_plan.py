@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from twisted_ft.errors import FileTransferError, NotADirectory, NotFound
-from twisted_ft.stores.interfaces import PLAIN, IPacker, Packing
+from twisted_ft.stores.interfaces import PLAIN, Packer, Packing
 from twisted_ft.stores.names import join
 from twisted_ft.stores.states import NO_TIME, States, says_nothing
 from twisted_ft.terminal import escaped
@@ -152,7 +152,7 @@ class TreePlan:
 
     def __init__(
         self,
-        packer: IPacker,
+        packer: Packer,
         base: bytes,
         options: SendOptions,
         room: int,

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError
-from twisted_ft.stores.interfaces import IUnpacker
+from twisted_ft.stores.interfaces import Unpacker
 from twisted_ft.stores.names import join
 from twisted_ft.transfer.connection.participants import Nobody
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
@@ -97,7 +97,7 @@ class TreeReceiving:
     def __init__(
         self,
         protocol: FileTransferProtocol,
-        unpacker: IUnpacker,
+        unpacker: Unpacker,
         unpacked: Unpacked,
         choose: Choose = _all,
         limit: RateLimit | None = None,

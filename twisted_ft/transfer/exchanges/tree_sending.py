@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from twisted_ft.errors import FileTransferError, ProtocolError, error_for
-from twisted_ft.stores.interfaces import IStore, Packing
+from twisted_ft.stores.interfaces import Packing, Store
 from twisted_ft.stores.names import join
 from twisted_ft.stores.piecewise import packer_of
 from twisted_ft.stores.states import States
@@ -113,7 +113,7 @@ class TreeSending:
     def __init__(
         self,
         protocol: FileTransferProtocol,
-        store: IStore,
+        store: Store,
         folder: bytes,
         options: SendOptions,
         watcher: TreeWatcher,
@@ -372,7 +372,7 @@ class AnsweringFetch(Dialogue):
         self._fetch, self._limit = fetch, limit
         self._sending: TreeSending | None = None
 
-    async def answer(self, store: IStore, watcher: TreeWatcher) -> int:
+    async def answer(self, store: Store, watcher: TreeWatcher) -> int:
         """Send it, or say Abort; how many things there were."""
         asked = self._fetch
         options = SendOptions(asked.small, asked.ask, Packing(asked.links, asked.digests))

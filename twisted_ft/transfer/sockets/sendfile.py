@@ -14,7 +14,12 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from twisted_ft.stores.interfaces import Buffer, IDescriptorSource, ISource
+from twisted_ft.stores.interfaces import (
+    Buffer,
+    DescriptorSource,
+    IDescriptorSource,
+    Source,
+)
 from twisted_ft.transfer.sockets.lease import SocketLease
 from twisted_ft.transfer.transports import HAS_POLL
 from twisted_ft.wire.frames import DATA, header
@@ -28,7 +33,7 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 """Says that more follows at once, where that can be said: no packet for a header."""
 
 
-def can_sendfile(source: ISource) -> bool:
+def can_sendfile(source: Source) -> bool:
     """Whether a thread can write the bytes of ``source`` to a plain socket as they are."""
     return HAS_SENDFILE and IDescriptorSource.providedBy(source)
 
@@ -70,7 +75,7 @@ class SocketFrames:
             self._begin(len(piece))
             self._send(piece)
 
-    def write_range(self, source: IDescriptorSource, offset: int, size: int) -> int:
+    def write_range(self, source: DescriptorSource, offset: int, size: int) -> int:
         """Send a range of a file as a frame; the bytes that the file still had.  Blocks.
 
         What it has no more is made up with zeros, as a frame must be filled.
