@@ -3,22 +3,30 @@
 import sys
 from typing import Any
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
-from twisted_ft import FileTransferError, connect
+from twisted_ft import Client, FileTransferError, connect
+
+
+async def fetch(client: Client, name: str, folder: str) -> bool:
+    try:
+        delivery = await client.get(name, folder + "/")
+    except FileTransferError as error:
+        print(error.text, file=sys.stderr)
+        return False
+    print(f"{delivery.path}: {delivery.size} bytes, {delivery.status}")
+    return True
 
 
 async def main(reactor: Any, url: str, folder: str, *names: str) -> None:
     try:
         async with await connect(url, reactor=reactor) as client:
-            deliveries = await gatherResults(
-                [client.get(name, folder + "/") for name in names], consumeErrors=True
-            )
-    except FileTransferError as error:
-        raise SystemExit(error.text) from None
-    for delivery in deliveries:
-        print(f"{delivery.path}: {delivery.size} bytes, {delivery.status}")
+            fetches = [Deferred.fromCoroutine(fetch(client, name, folder)) for name in names]
+            fetched = await gatherResults(fetches)
+    except (FileTransferError, ValueError) as error:  # no connection, or no URL
+        raise SystemExit(str(error)) from None
+    raise SystemExit(not all(fetched))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 python -m pytest examples/test_reports.py
 """
 
+import pytest
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_ft import FileTransferFactory, MemoryStore, Runtime, connect
+from twisted_ft.errors import NotFound
 from twisted_ft.testing import MemoryNetwork
 
 
@@ -23,3 +25,10 @@ def test_the_newest_report_is_fetched() -> None:
     store = MemoryStore({b"reports/2030-01": b"old", b"reports/2030-02": b"new"})
     endpoint = network.endpoint(FileTransferFactory(store, runtime=network.runtime))
     assert network.run(newest_report(endpoint, network.runtime)) == b"new"
+
+
+def test_without_reports_it_fails() -> None:
+    network = MemoryNetwork()
+    endpoint = network.endpoint(FileTransferFactory(MemoryStore(), runtime=network.runtime))
+    with pytest.raises(NotFound, match="reports"):
+        network.run(newest_report(endpoint, network.runtime))

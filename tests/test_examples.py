@@ -17,8 +17,8 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
@@ -66,6 +66,36 @@ async def test_the_async_client(url: str, tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_async_client_has_what_there_is_and_names_the_rest(
+    url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "served/b").write_bytes(b"world!")
+    out, err, status = await run("async_client.py", url, str(tmp_path / "here"), "a", "b", "c")
+    assert sorted(err.splitlines()) == [
+        f"{name}: there is no such file or folder" for name in ("a", "c")
+    ]
+    assert (out, status) == (f"{tmp_path}/here/b: 6 bytes, done\n", 1)
+
+
+@pytest.mark.parametrize("where", ["ft://127.0.0.1:1", "http://127.0.0.1"])
+@pytest.mark.parametrize("example", ["async_client.py", "inline_callbacks_client.py"])
+@pytest_twisted.ensureDeferred
+async def test_a_client_without_a_server_says_so(example: str, where: str, tmp_path: Path) -> None:
+    arguments = [where, str(tmp_path), "a"] if example == "async_client.py" else ["a", where]
+    out, err, status = await run(example, *arguments)
+    assert (out, status) == ("", 1)
+    (line,) = err.splitlines()
+    assert re.search("the connection was refused|http", line)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_inline_callbacks_client_says_what_fails(url: str, tmp_path: Path) -> None:
+    out, err, status = await run("inline_callbacks_client.py", str(tmp_path / "no"), url)
+    assert (out, status) == ("", 1)
+    assert re.fullmatch(".*no: there is no such file or folder\n", err)
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_inline_callbacks_client(url: str, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"hello")
     out, err, status = await run("inline_callbacks_client.py", str(tmp_path / "a"), url)
@@ -92,27 +122,69 @@ class Twistd(ProcessProtocol):
         self.ended.callback(None)
 
 
+def start_inbox(twistd: Twistd, place: Path, files: str, web: str) -> Any:
+    """Start the service, in ``place``, on two endpoints."""
+    more = {"INBOX": str(place / "inbox"), "INBOX_FILES": files, "INBOX_WEB": web}
+    command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+    arguments = ["--nodaemon", "--pidfile=", f"--python={EXAMPLES / 'inbox.tac'}"]
+    return reactor.spawnProcess(
+        twistd, sys.executable, [*command, *arguments], {**os.environ, **more}, str(place)
+    )
+
+
+async def page_at(socket: str, path: str) -> bytes:
+    """The answer to a request for a page."""
+    asked = await connectProtocol(UNIXClientEndpoint(reactor, socket), Asked())
+    asked.transport.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    answer: bytes = await asked.answer
+    return answer
+
+
+class Asked(Protocol):
+    """Gathers an answer until its end."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.answer: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.said += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.answer.callback(self.said)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_service_doesnt_start_where_a_port_is_taken(tmp_path: Path) -> None:
+    taken = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
+    twistd = Twistd()
+    where = f"tcp:{taken.getHost().port}:interface=127.0.0.1"
+    process = start_inbox(twistd, tmp_path, "tcp:0:interface=127.0.0.1", where)
+    late = reactor.callLater(30, process.signalProcess, "KILL")
+    await twistd.ended
+    assert late.active()
+    late.cancel()
+    assert b"Address already in use" in twistd.said
+    await taken.stopListening()
+
+
 @pytest_twisted.ensureDeferred
 async def test_the_service(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         twistd = Twistd()
-        environment = {
-            **os.environ,
-            "INBOX": str(tmp_path / "inbox"),
-            "INBOX_FILES": f"unix:{folder}/files",
-            "INBOX_WEB": f"unix:{folder}/web",
-        }
-        command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-        arguments = ["--nodaemon", "--pidfile=", f"--python={EXAMPLES / 'inbox.tac'}"]
-        process = reactor.spawnProcess(
-            twistd, sys.executable, [*command, *arguments], environment, str(tmp_path)
-        )
+        process = start_inbox(twistd, tmp_path, f"unix:{folder}/files", f"unix:{folder}/web")
         try:
             client = await connected(f"{folder}/files", twistd)
             (tmp_path / "a").write_bytes(b"hello")
             await client.put(tmp_path / "a")
             assert (tmp_path / "inbox/a").read_bytes() == b"hello"
-            assert os.path.exists(f"{folder}/web")
+            partial = ".ft-" + 32 * "0" + ".part"
+            (tmp_path / "inbox" / partial).write_bytes(b"half")
+            page = await page_at(f"{folder}/web", "/")
+            assert b">a<" in page
+            assert partial.encode() not in page
+            assert b"hello" in await page_at(f"{folder}/web", "/a")
+            assert b"404" in (await page_at(f"{folder}/web", f"/{partial}")).splitlines()[0]
             await client.close()
         finally:
             process.signalProcess("TERM")
@@ -137,7 +209,7 @@ def test_the_test_of_a_user() -> None:
         command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 0, ran.stdout
-    assert "1 passed" in ran.stdout
+    assert "2 passed" in ran.stdout
 
 
 @pytest.mark.parametrize("example", [path.name for path in EXAMPLES.glob("[!_]*.*")])
