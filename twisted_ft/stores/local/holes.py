@@ -42,8 +42,8 @@ def append(fd: int, pieces: Sequence[Buffer], end: int) -> None:
 def zeros_in(piece: memoryview, position: int) -> list[tuple[int, int]]:
     """Where in a piece, which is at ``position`` of a file, are only zeros: from and to, in order.
 
-    Where nothing is, a few bytes are looked at: the first of each ``_RUN``th block, and of those at
-    the ends.
+    Where nothing is, a few bytes are looked at: the first of one block in ``_RUN``, and of those
+    at the ends.
     """
     first = -position % BLOCK
     count = (len(piece) - first) // BLOCK

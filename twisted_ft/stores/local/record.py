@@ -30,16 +30,14 @@ def record_of(part: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a file that is kept.
-
-    :param state: a line that names its size and version
-    :param name: what it is to be called; empty where that isn't known
-    :param owner: whose it is, in the words of whoever began with it; empty where nobody said so
-    """
+    """What is known of a file that is kept."""
 
     state: bytes
+    """a line that names its size and version"""
     name: bytes = b""
+    """what it is to be called; empty where that isn't known"""
     owner: str = ""
+    """whose it is, in the words of whoever began with it; empty where nobody said so"""
 
     @classmethod
     def of(cls, size: int | None, version: bytes, name: bytes, owner: str) -> Record:
