@@ -125,7 +125,7 @@ def test_a_path_that_is_too_long_is_told_of_at_the_end(place: Path) -> None:
     for _ in range(17):
         here.make_folder(b"n" * 250)
         here = here.below([b"n" * 250])
-    with os.fdopen(here._open_plain(partial_names(b"x")[0], os.O_CREAT | os.O_WRONLY)[0], "wb"):
+    with os.fdopen(here.open_plain(partial_names(b"x")[0], os.O_CREAT | os.O_WRONLY)[0], "wb"):
         pass
     found = store.kept(b"", True)
     assert next(found).path == b"folder/new"

@@ -19,9 +19,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import TypeVar
 
-from twisted_ft.errors import Forbidden, StorageFailed
+from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
-from twisted_ft.stores.local.holes import WORTHWHILE, append
 from twisted_ft.terminal import escaped
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
@@ -43,8 +42,6 @@ _FAR = 4096
 """Bytes of a path that no system call takes any more (PATH_MAX on Linux)."""
 _LOOKS = 8
 """How often a small file that grows is read, until it doesn't meanwhile."""
-RECORD_LIMIT = 4096
-"""Bytes of a small file that are read, at most."""
 _CLOSED = -1
 F = TypeVar("F", int, "int | None")
 _STATE = attrgetter("st_mode", "st_size", "st_mtime_ns")
@@ -149,50 +146,12 @@ class Folder:
         link, ENXIO for what isn't a file.
         """
         _check_plain(self.stat(name))
-        return self._open_plain(name, os.O_RDONLY)
+        return self.open_plain(name, os.O_RDONLY)
 
-    def open_partial(self, name: bytes) -> int | None:
-        """A descriptor to read and append to ``name``, made if missing, for this user alone.
-
-        :returns: None, where it was something else, or somebody else's, and that is gone now
-        :raises Forbidden: it can't be removed
-        """
-        try:
-            status = self.stat(name)
-            if stat.S_ISREG(status.st_mode) and self.is_ours(status):
-                fd, status = self._open_plain(name, os.O_RDWR | os.O_APPEND)
-                if self.is_ours(status):
-                    return fd
-                os.close(fd)  # another file by now
-                return None
-        except FileNotFoundError:
-            with suppress(FileExistsError):
-                return self._open_plain(name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)[0]
-            return None
-        self.clear(name)
-        return None
-
-    def is_ours(self, status: os.stat_result) -> bool:
-        """Whether something that was put into it is this user's alone, by owner and names."""
-        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            return False
-        if not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
-            return True
-        return status.st_uid == self.new_owner()
-
-    def new_owner(self) -> int:
-        """Whose a new file in it is: not this user's where a file system doesn't tell them apart.
-
-        Such are FAT, and NFS for root (root_squash, exports(5)).
-        """
-        fd, status = self._open_new()
-        os.close(fd)
-        return status.st_uid
-
-    def _open_new(self) -> tuple[int, os.stat_result]:
+    def open_new(self) -> tuple[int, os.stat_result]:
         """A new file in it that has no name any more."""
         name = b".ft-%b.part" % os.urandom(16).hex().encode()
-        fd, status = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        fd, status = self.open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             self.remove(name)
         except BaseException:
@@ -200,27 +159,15 @@ class Folder:
             raise
         return fd, status
 
-    def clear(self, name: bytes) -> None:
-        """Remove whatever stands in the way of a file of this user's own.
+    def create(self, name: bytes, mode: int) -> int:
+        """A descriptor to append to a new file with these permissions; EEXIST where it is there."""
+        return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
 
-        :raises Forbidden: it is another user's, and can't be removed
+    def open_plain(self, name: bytes, flags: int) -> tuple[int, os.stat_result]:
+        """A descriptor of a plain file, and its status; one that is made is this user's alone.
+
+        ELOOP for a link, ENXIO for what isn't a file.
         """
-        try:
-            if not self.has_folder(name):
-                self.remove(name)
-            elif not self.remove_folder(name):
-                raise OSError(errno.EPERM, "not empty")
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            if error.errno != errno.EPERM:
-                raise
-            raise Forbidden(
-                f"{escaped(name)}: what is in the way here belongs to another user, and can't be "
-                "removed; ask them to remove it"
-            ) from error
-
-    def _open_plain(self, name: bytes, flags: int) -> tuple[int, os.stat_result]:
         fd = os.open(self._at(name), flags | _NOFOLLOW | _FLAGS, 0o600, dir_fd=self._fd)
         try:
             status = os.fstat(fd)
@@ -309,56 +256,6 @@ class Folder:
             return [_STATE(self.stat(name)) for name in names]
         stat, fd = os.stat, self._fd
         return [_STATE(stat(name, dir_fd=fd, follow_symlinks=False)) for name in names]
-
-    def read_record(self, name: bytes) -> bytes:
-        """The content of a small file of this user's; nothing where none can be read."""
-        try:
-            fd, status = self.open_file(name)
-        except OSError:
-            return b""
-        with open(fd, "rb") as file:
-            return file.read(RECORD_LIMIT) if self.is_ours(status) else b""
-
-    def write_record(self, name: bytes, content: bytes) -> None:
-        """Make ``content`` the content of a small file, which is made anew."""
-        self.clear(name)
-        fd, _ = self._open_plain(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with open(fd, "wb") as file:
-            file.write(content)
-
-    def write_new(
-        self, name: bytes, content: bytes, mode: int, mtime: int, exact: bool, sync: bool
-    ) -> None:
-        """Write a new file, in place of what is left under its name; nothing is left if it fails.
-
-        :param mode: permissions
-        :param mtime: in nanoseconds since 1970
-        :param exact: whether the mask of the process would take something of ``mode`` (umask(2))
-        :param sync: whether the file is synced
-        """
-        fd = self._create(name, mode)
-        try:
-            if len(content) >= WORTHWHILE:
-                append(fd, (content,), 0)
-            elif content and os.write(fd, content) != len(content):
-                raise OSError(errno.ENOSPC, "written in part")  # of a file, only where it is full
-            if exact:
-                system.set_mode(fd, mode)
-            os.utime(fd if SETS_TIMES_BY_FD else self._at(name), ns=(mtime, mtime))
-            if sync:
-                os.fsync(fd)
-        except BaseException:
-            os.close(fd)
-            self.remove(name)
-            raise
-        os.close(fd)
-
-    def _create(self, name: bytes, mode: int) -> int:
-        try:
-            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
-        except FileExistsError:
-            self.clear(name)
-            return os.open(self._at(name), _NEW, mode, dir_fd=self._fd)
 
     def make_link(self, name: bytes, target: bytes, mtime: int) -> None:
         """symlink(2), with a modification time in nanoseconds where links can have one."""
@@ -541,7 +438,7 @@ class Folder:
         if self._fd is not None and self._listable:
             system.sync_file_system(self._fd)
         elif self._fd is not None:
-            fd = self._open_new()[0]
+            fd = self.open_new()[0]
             try:
                 system.sync_file_system(fd)
             finally:

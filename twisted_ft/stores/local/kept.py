@@ -21,6 +21,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.local.descent import folders_below
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.joined import apart, joined
+from twisted_ft.stores.local.own import is_ours, read_record
 from twisted_ft.stores.local.record import Record, record_of
 from twisted_ft.stores.local.removal import Removal
 from twisted_ft.stores.names import PARTIAL
@@ -72,7 +73,7 @@ def look(folder: Folder, part: bytes) -> Kept | None:
         elif not stat.S_ISREG(status.st_mode):
             return None
         elif OWN_NAME.fullmatch(part):
-            record = Record.read(folder.read_record(record_of(part)))
+            record = Record.read(read_record(folder, record_of(part)))
             if record is not None and record.belongs_to(part):
                 name = record.name
         elif folder.has(part[: -len(b"from")] + b"part"):
@@ -295,4 +296,4 @@ def _is_hidden(path: bytes) -> bool:
 
 def _is_ours(folder: Folder, status: os.stat_result) -> bool:
     """Whether it is this user's, be it a second name of a file that was about to be published."""
-    return (hasattr(os, "geteuid") and status.st_uid == os.geteuid()) or folder.is_ours(status)
+    return (hasattr(os, "geteuid") and status.st_uid == os.geteuid()) or is_ours(folder, status)

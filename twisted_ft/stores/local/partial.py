@@ -26,6 +26,7 @@ from twisted_ft.stores import system
 from twisted_ft.stores.interfaces import Buffer, ISink
 from twisted_ft.stores.local.folder import Folder
 from twisted_ft.stores.local.holes import append
+from twisted_ft.stores.local.own import open_partial, read_record, write_record
 from twisted_ft.stores.local.record import Record, partial_names
 from twisted_ft.stores.local.replacing import replaceable
 from twisted_ft.stores.local.room import Grant, Room, no_more_room, no_room
@@ -88,7 +89,7 @@ class PartialFile:
 
     def _open_locked(self) -> int:
         for _ in range(_TRIES):
-            fd = self._folder.open_partial(self._part)
+            fd = open_partial(self._folder, self._part)
             if fd is None:
                 continue
             try:
@@ -125,14 +126,14 @@ class PartialFile:
         return grant
 
     def _is_same_state(self) -> bool:
-        known = Record.read(self._folder.read_record(self._from))
+        known = Record.read(read_record(self._folder, self._from))
         return known is not None and known.state == self._record.state
 
     def _write_record(self) -> None:
         """Say whose it is, where that isn't said already."""
         said = self._record.said()
-        if not self.offset or self._folder.read_record(self._from) != said:
-            self._folder.write_record(self._from, said)
+        if not self.offset or read_record(self._folder, self._from) != said:
+            write_record(self._folder, self._from, said)
 
     def kept(self) -> Iterator[bytes]:
         """See ISink."""

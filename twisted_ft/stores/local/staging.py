@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from twisted_ft.errors import FileTransferError
 from twisted_ft.stores.local.folder import Folder
+from twisted_ft.stores.local.own import clear, is_ours, write_new
 from twisted_ft.stores.local.record import partial_names
 from twisted_ft.stores.local.removal import Removal
 from twisted_ft.stores.local.replacing import replaceable
@@ -53,15 +54,15 @@ class StagingFolder:
         self.folder.close()
 
     def write(self, item: Whole, position: int, exact: bool, sync: bool) -> None:
-        """Write a small file, whose outcome stands at ``position``; see Folder.write_new."""
+        """Write a small file, whose outcome stands at ``position``; see write_new."""
         name = item.name if self.hidden else self._next_part()
-        self.folder.write_new(name, item.content, item.mode & 0o777, item.mtime, exact, sync)
+        write_new(self.folder, name, item.content, item.mode & 0o777, item.mtime, exact, sync)
         self.staged.append((item.name, position))
 
     def link(self, item: Link, position: int) -> None:
         """Make a link."""
         name = item.name if self.hidden else self._next_part()
-        self.folder.clear(name)
+        clear(self.folder, name)
         self.folder.make_link(name, item.target, item.mtime)
         self.staged.append((item.name, position))
 
@@ -154,8 +155,8 @@ class HiddenFolder:
         self.folder = above.below([self._beside])
         self.stagings: list[StagingFolder] = []
         """it, and the folders in it"""
-        is_ours = self.folder.lock() and above.is_ours(self.folder.status())
-        if not is_ours or not above.is_still(self._beside, self.folder.status()):
+        ours = self.folder.lock() and is_ours(above, self.folder.status())
+        if not ours or not above.is_still(self._beside, self.folder.status()):
             self.folder.close()
             raise FileExistsError(self._beside)
 
