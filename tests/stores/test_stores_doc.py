@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import warnings
@@ -52,6 +53,7 @@ def test_it_is_told_of_each_file_of_a_tree_on_the_fast_ways(tmp_path: Path) -> N
     (tmp_path / "here").mkdir()
     for name, size in (("a", 3), ("b", 4), ("large", 3 << 20)):
         (tmp_path / "here" / name).write_bytes(bytes(size))
+        os.utime(tmp_path / "here" / name, ns=(5, 5))
     for inner in (LocalStore(tmp_path / "there", makes_root=True), MemoryStore()):
         arrived: list[bytes] = []
         store = _NAMES["AnnouncingStore"](inner, arrived.append)
