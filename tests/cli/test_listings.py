@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.listers import Commanded, Listing
 from twisted_ft import LocalStore
-from twisted_ft.cli import listings
+from twisted_ft.cli import held
 from twisted_ft.cli.listings import Look, human_size, show, show_all
 from twisted_ft.errors import Unsupported
 from twisted_ft.urls import parse_url
@@ -190,7 +190,7 @@ def test_sorted_before_a_failure(capsys: Captured) -> None:
 
 
 def test_more_than_can_be_sorted(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "MOST_SORTED", 3)
+    monkeypatch.setattr(held, "MOST_HELD", 1500)
     ls: Any = Listing()
     assert ls.status(show(ls, PLACE, Look(reverse=True)), Entries(1, SOME[:4]), End(1, 4)) == 1
     assert "leave out -S, -t and -r" in capsys.readouterr().err

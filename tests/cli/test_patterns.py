@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.listers import Commanded
 from twisted_ft import MemoryStore
-from twisted_ft.cli import patterns
+from twisted_ft.cli import held
 from twisted_ft.cli.changes import remove_all
 from twisted_ft.cli.listings import Look, show_all
 from twisted_ft.cli.patterns import matching
@@ -106,7 +106,7 @@ def test_a_name_that_looks_like_a_pattern_that_matches_nothing_else() -> None:
 
 
 def test_names_without_end(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "MOST_MATCHES", 3)
+    monkeypatch.setattr(held, "MOST_HELD", 1500)
     command = Commanded(store)
     client = command.run(_client(command))
     for pattern in ("docs/*.md", "**/*.md", "**", "docs/**/*.md"):

@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twisted_ft.cli.held import Held
 from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.cli.streams import leave_off
-from twisted_ft.errors import FileTransferError, Forbidden, OverLimit
+from twisted_ft.errors import FileTransferError, Forbidden
 from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 from twisted_ft.wire.messages import Entry
 
-MOST_SORTED = 1 << 20
-"""Entries of one folder that are sorted otherwise than by name, at most."""
+_TOO_MANY = "there are too many files in one folder to sort them; leave out -S, -t and -r"
 _TYPES = {
     "file": stat.S_IFREG,
     "partial": stat.S_IFREG,
@@ -121,6 +121,7 @@ async def _by_folder(entries: AsyncIterator[Entry], look: Look) -> AsyncIterator
     """The entries of each folder, which come together, in the order that is wanted."""
     folder: bytes | None = None
     together: list[Entry] = []
+    held = Held(_TOO_MANY)
     failure: FileTransferError | None = None
     try:
         async for entry in entries:
@@ -128,15 +129,12 @@ async def _by_folder(entries: AsyncIterator[Entry], look: Look) -> AsyncIterator
             if entry.kind == "unreadable" or above != folder:
                 for each in _in_order(together, look):
                     yield each
-                together, folder = [], above
+                together, folder, held = [], above, Held(_TOO_MANY)
             if entry.kind == "unreadable":
                 yield entry
                 continue
             together.append(entry)
-            if len(together) > MOST_SORTED:
-                raise OverLimit(
-                    f"more than {MOST_SORTED:,} files can't be sorted; leave out -S, -t and -r"
-                )
+            held.add(entry)
     except FileTransferError as error:
         failure = error
     for each in _in_order(together, look):

@@ -15,15 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from twisted_ft.cli.held import Held
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
-from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound, OverLimit
+from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound
 from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 from twisted_ft.wire.messages import Entry
 
-MOST_MATCHES = 1 << 20
-"""Names that match a pattern, at most."""
 _ANY_FOLDERS = "**"
 
 
@@ -82,6 +81,7 @@ class _Search:
 
     def __init__(self, client: Client, only_folders: bool) -> None:
         self._client, self._only_folders = client, only_folders
+        self._held = Held("too many names match; give a pattern that matches fewer")
         self.matches: dict[bytes, Entry] = {}
 
     async def below(self, folder: bytes, parts: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ class _Search:
                 self._take(entry)
             elif entry.kind == "directory":
                 folders.append(entry.path)
-                _check(folders)
+                self._held.add(entry)
         if rest:
             await self._each(folders, rest)
 
@@ -119,7 +119,7 @@ class _Search:
                 continue
             if matches(name) and not (name.startswith(".") and not part.startswith(".")):
                 entries.append(entry)
-                _check(entries)
+                self._held.add(entry)
             elif name == part:
                 exact = [entry]
         return entries or exact
@@ -144,12 +144,7 @@ class _Search:
         if entry.kind == "unreadable" or (self._only_folders and entry.kind != "directory"):
             return
         self.matches[entry.path] = entry
-        _check(self.matches)
-
-
-def _check(some: Sequence[object] | dict[bytes, Entry]) -> None:
-    if len(some) > MOST_MATCHES:
-        raise OverLimit(f"more than {MOST_MATCHES:,} names match; name fewer at once")
+        self._held.add(entry)
 
 
 def _joined(folder: bytes, name: bytes) -> bytes:
