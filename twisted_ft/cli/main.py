@@ -24,7 +24,7 @@ from twisted_ft.version import VERSION
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Url(click.ParamType[Location]):
+class Url(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """An ``ft://`` or ``fts://`` URL."""
 
     name = "url"
@@ -53,7 +53,7 @@ class UrlOrPath(click.ParamType[str]):
         return [CompletionItem(incomplete, type="file")]
 
 
-class Rate(click.ParamType[float]):
+class Rate(click.ParamType):  # type: ignore[type-arg]  # as above
     """Bytes a second, as curl's --limit-rate writes it: 500k, 700M, 1.5G (powers of 1024)."""
 
     name = "rate"
