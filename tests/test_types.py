@@ -122,7 +122,7 @@ async def main(reactor: Any, folder: str, runtime: Runtime) -> None:
     await connect(HostnameEndpoint(reactor, "localhost", 1))
     source = LocalStore(folder).source(b"x")
     sink = MemoryStore().sink(source.attributes, True)
-    sink.write([source.read(sink.offset, source.attributes.size)])
+    sink.write([source.read(sink.offset, 1 << 20)])
     sink.publish()
 
 
