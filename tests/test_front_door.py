@@ -25,6 +25,7 @@ def test_what_is_at_the_front_door() -> None:
         "LocalStore",
         "MemoryFile",
         "MemoryStore",
+        "PersistentClient",
         "ReadOnlyStore",
         "Runtime",
         "Sink",

@@ -22,6 +22,10 @@ from twisted_ft.urls import Location, is_url, parse_url
         ("ft://127.0.0.1/a", Location("ft", "127.0.0.1", 22222, b"a")),
         ("ft://[::1]/a", Location("ft", "::1", 22222, b"a")),
         ("ft://[2001:DB8::1]:9/a", Location("ft", "2001:db8::1", 9, b"a")),
+        ("ft://[fe80::1%25lo]/a", Location("ft", "fe80::1%lo", 22222, b"a")),
+        ("ft://[FE80::1%25Eth0]:9/a", Location("ft", "fe80::1%Eth0", 9, b"a")),
+        ("ft://[fe80::1%lo]/a", Location("ft", "fe80::1%lo", 22222, b"a")),
+        ("ft://[fe80::1%25a%2Db]/a", Location("ft", "fe80::1%a-b", 22222, b"a")),
         ("ft://host/with space", Location("ft", "host", 22222, b"with space")),
         ("ft://host/with%20space", Location("ft", "host", 22222, b"with space")),
         ("ft://host/100%25", Location("ft", "host", 22222, b"100%")),
@@ -87,6 +91,7 @@ def test_what_is_no_url(url: str) -> None:
         Location("fts", "host", 1, b"a/b"),
         Location("ft", "::1", 22222, b"a"),
         Location("ft", "::1", 5, b"a"),
+        Location("ft", "fe80::1%lo", 5, b"a"),
         Location("ft", "host", 22222, b"100% \xff?#[]@\0"),
         Location("ft", "host", 22222, b"/a//b/"),
     ],
@@ -94,6 +99,11 @@ def test_what_is_no_url(url: str) -> None:
 def test_as_text_and_back(location: Location) -> None:
     assert parse_url(str(location)) == location
     assert str(location).isascii()
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="port is a number from 1"):
+        parse_url("ft://host:0/a")
 
 
 def test_a_user_is_told_that_there_is_no_login() -> None:

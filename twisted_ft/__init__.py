@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from twisted_ft.connecting import connect
     from twisted_ft.delivery import Delivery
     from twisted_ft.errors import FileTransferError
+    from twisted_ft.persistent import PersistentClient
     from twisted_ft.server import FileTransferFactory
     from twisted_ft.stores.capabilities import Capabilities
     from twisted_ft.stores.interfaces import ISink, ISource, IStore, Sink, Source, Store
@@ -41,6 +42,7 @@ __all__ = [
     "LocalStore",
     "MemoryFile",
     "MemoryStore",
+    "PersistentClient",
     "ReadOnlyStore",
     "Runtime",
     "Sink",
@@ -64,6 +66,7 @@ _WHERE = {
     "ISource": "stores.interfaces",
     "IStore": "stores.interfaces",
     "LocalStore": "stores.local",
+    "PersistentClient": "persistent",
     "MemoryFile": "stores.memory",
     "MemoryStore": "stores.memory",
     "ReadOnlyStore": "stores.read_only",

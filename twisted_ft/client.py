@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import BadName
+from twisted_ft.sides import Sides
 from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import destination, origin
@@ -74,17 +75,20 @@ class Client:
         :raises FileTransferError: through the Deferred; what arrived is kept
         """
 
+        local = os.fspath(dest)
+        sides = Sides(_said(path), here={_said(local): local})
+
         async def get(tracker: TransferTracker) -> Delivery:
             connection, asked = self._connection, _checked(path)
-            folder, name = await connection.runtime.in_thread(
-                destination, os.fspath(dest), asked, parents
-            )
+            folder, name = await connection.runtime.in_thread(destination, local, asked, parents)
             store = LocalStore(folder, durable=connection.durable)
             compare = _compared(checksum, force)
+            target = os.path.join(folder, name)
+            sides.here = {_checked(name): target, b"": folder}
             delivery = await connection.fetch(asked, store, _checked(name), tracker, compare)
-            return replace(delivery, path=os.path.join(folder, name))
+            return replace(delivery, path=target)
 
-        return self._connection.call(get, progress)
+        return self._connection.call(get, progress, sides=sides, when_free=True)
 
     def put(
         self,
@@ -110,11 +114,16 @@ class Client:
         :raises FileTransferError: through the Deferred
         """
 
+        local = os.fspath(path)
+        sides = Sides(_said(remote), here={_said(local): local})
+
         async def put(tracker: TransferTracker) -> Delivery:
-            folder, name = await self._connection.runtime.in_thread(origin, os.fspath(path))
+            folder, name = await self._connection.runtime.in_thread(origin, local)
+            sides.here = {_checked(name): local, b"": folder}
             target = _checked(remote)
             if not target or target.endswith(b"/"):
-                target = _checked(target + os.fsencode(os.path.basename(os.path.abspath(path))))
+                target = _checked(target + os.fsencode(os.path.basename(os.path.abspath(local))))
+            sides.there = (target,)
             store, compare = LocalStore(folder), _compared(checksum, force)
             into = target.rpartition(b"/")[0] if parents or target != remote else b""
 
@@ -123,7 +132,7 @@ class Client:
 
             return await self._connection.into_folder(into, parents, tracker, send)
 
-        return self._connection.call(put, progress)
+        return self._connection.call(put, progress, sides=sides, when_free=True)
 
     def fetch(
         self,
@@ -141,7 +150,8 @@ class Client:
             asked, compare = _checked(path), _compared(checksum, force)
             return await self._connection.fetch(asked, store, _checked(name), tracker, compare)
 
-        return self._connection.call(fetch, progress)
+        sides = Sides(_said(path), here={_said(name): os.fsdecode(name)})
+        return self._connection.call(fetch, progress, sides=sides, when_free=True)
 
     def send(
         self,
@@ -159,7 +169,8 @@ class Client:
             target, compare = _checked(path), _compared(checksum, force)
             return await self._connection.send(store, _checked(name), target, tracker, compare)
 
-        return self._connection.call(send, progress)
+        sides = Sides(_said(path), here={_said(name): os.fsdecode(name)})
+        return self._connection.call(send, progress, sides=sides, when_free=True)
 
     def read(
         self, path: RemotePath, to: IConsumer | Output, progress: Progress | None = None
@@ -177,7 +188,7 @@ class Client:
         async def read(tracker: TransferTracker) -> Delivery:
             return await self._connection.read(_checked(path), to, tracker)
 
-        return self._connection.call(read, progress)
+        return self._connection.call(read, progress, sides=Sides(_said(path), here={}))
 
     def chunks(self, path: RemotePath) -> Chunks:
         """As ``read``, for ``async for``: a file's bytes as they come."""
@@ -211,7 +222,7 @@ class Client:
             file = Attributes(_checked(path), None, time_of, mode, b"")
             return await self._connection.write(file, stream, tracker)
 
-        return self._connection.call(write, progress)
+        return self._connection.call(write, progress, sides=Sides(_said(path), here={}))
 
     def writer(
         self,
@@ -239,7 +250,7 @@ class Client:
         async def entries(tracker: TransferTracker) -> builtins.list[Entry]:
             return await self._connection.entries(_folder(path), partial, tracker)
 
-        return self._connection.call(entries)
+        return self._connection.call(entries, sides=Sides(_said(path)))
 
     def stat(self, path: RemotePath) -> Deferred[Entry]:
         """What is at ``path``: a file, a folder, a link, or something else.
@@ -253,7 +264,7 @@ class Client:
         async def entry(tracker: TransferTracker) -> Entry:
             return await self._connection.stat(_folder(path), tracker)
 
-        return self._connection.call(entry)
+        return self._connection.call(entry, sides=Sides(_said(path)))
 
     def walk(self, path: RemotePath = "", deep: bool = True, partial: bool = False) -> Walk:
         """What is in a folder and in all folders below it, as it comes: ``async for``.
@@ -276,7 +287,7 @@ class Client:
             else:
                 await self._connection.make_folder(folder, tracker)
 
-        return self._connection.call(make)
+        return self._connection.call(make, sides=Sides(_said(path)))
 
     def rename(self, path: RemotePath, new: RemotePath) -> Deferred[None]:
         """Give a file, or a folder with all that is in it, another name, in one step.
@@ -289,9 +300,11 @@ class Client:
             old, to = _folder(path), _checked(new)
             if not to or to.endswith(b"/"):
                 to = _checked(to + old.rpartition(b"/")[2])
+            sides.there = (old, to)
             await self._connection.change(lambda number: Rename(number, old, to), tracker)
 
-        return self._connection.call(rename)
+        sides = Sides(_said(path), _said(new))
+        return self._connection.call(rename, sides=sides)
 
     def remove(self, path: RemotePath, deep: bool = False) -> Deferred[int]:
         """Remove a file or a link; how many files, folders and links were removed.
@@ -303,7 +316,7 @@ class Client:
         async def remove(tracker: TransferTracker) -> int:
             return await self._connection.remove(_folder(path), deep, tracker)
 
-        return self._connection.call(remove)
+        return self._connection.call(remove, sides=Sides(_said(path)))
 
     def get_tree(
         self, path: RemotePath, folder: LocalPath, options: TreeOptions | None = None
@@ -337,6 +350,10 @@ class Client:
         place = os.fspath(folder)
         return upload(self._connection, place, _checked(path), options, makes_above)
 
+    def when_closed(self) -> Deferred[None]:
+        """Fires when the connection is over, whoever has ended it."""
+        return self._connection.when_closed()
+
     def close(self) -> Deferred[None]:
         """Close the connection; fires when it is closed."""
         return self._connection.close()
@@ -353,6 +370,14 @@ def _compared(checksum: bool, force: bool) -> str:
     return BY_NOTHING if force else BY_SIZE if checksum else BY_TIME
 
 
+def _said(path: RemotePath) -> bytes:
+    """The path as sentences name it, whether it can be said or not."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return repr(path).encode()
+
+
 def _folder(path: RemotePath) -> bytes:
     """As ``_checked``, for what may be a folder: a slash at its end says nothing more."""
     return _checked(path).rstrip(b"/")
@@ -363,7 +388,8 @@ def _checked(path: RemotePath) -> bytes:
     try:
         encoded = path if isinstance(path, bytes) else os.fsencode(path)
     except UnicodeEncodeError:
-        raise BadName(f"{escaped(path)}: no name can be made of these characters") from None
+        text = "no name can be made of these characters"
+        raise BadName(text).at("there", os.fsdecode(path), text) from None
     if len(encoded) > PATH_MAX:
         raise BadName(f"{escaped(encoded[:40])}...: a path has at most {PATH_MAX} bytes")
     return encoded

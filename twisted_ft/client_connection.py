@@ -24,6 +24,7 @@ from twisted_ft.errors import (
     Unchanged,
     Unsupported,
 )
+from twisted_ft.sides import Sides
 from twisted_ft.stores.interfaces import Store
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.passing import Output
@@ -128,6 +129,10 @@ class ClientConnection:
         self._protocol = FileTransferProtocol(Side.CLIENT, conversation, self, self.runtime)
         return self._protocol
 
+    def when_closed(self) -> Deferred[None]:
+        """Fires when it is over."""
+        return succeed(None) if self.closed else self._end.wait()
+
     @property
     def protocol(self) -> FileTransferProtocol:
         """What is on the transport."""
@@ -145,9 +150,19 @@ class ClientConnection:
     # -- what is asked of the server -------------------------------------------------------
 
     def call(
-        self, work: Callable[[TransferTracker], Work[T]], progress: Progress | None = None
+        self,
+        work: Callable[[TransferTracker], Work[T]],
+        progress: Progress | None = None,
+        *,
+        sides: Sides,
+        when_free: bool = False,
     ) -> Deferred[T]:
-        """The outcome of ``work``; the other side is told when it is cancelled, in a moment."""
+        """The outcome of ``work``; the other side is told when it is cancelled, in a moment.
+
+        :param sides: what it is about, for its failures
+        :param when_free: whether it is begun again after a while, where another transfer to the
+            name is under way, see WhenBusy
+        """
         tracker = TransferTracker(progress, self.limit)
 
         def cancel(outcome: Deferred[T]) -> None:
@@ -157,10 +172,24 @@ class ClientConnection:
         outcome: Deferred[T] = Deferred(cancel)
 
         def ended(result: T | Failure) -> None:
+            if isinstance(result, Failure) and isinstance(result.value, FileTransferError):
+                result = Failure(sides.located(result.value))
             if not outcome.called:
                 outcome.callback(result)
 
-        Deferred.fromCoroutine(work(tracker)).addBoth(ended)
+        async def go_on() -> T:
+            for times in count():
+                try:
+                    return await work(tracker)
+                except Busy as error:
+                    busy = sides.located(error)
+                    pause = self._when_busy(busy, times) if self._when_busy and when_free else None
+                    if pause is None:
+                        raise
+                await self.runtime.sleep(pause)
+            raise AssertionError("counting has no end")
+
+        Deferred.fromCoroutine(go_on()).addBoth(ended)
         return outcome
 
     async def fetch(
@@ -363,25 +392,13 @@ class ClientConnection:
         async with self.places:
             return await attempt()
 
-    async def _attempt_when_free(self, attempt: Callable[[], Work[T]]) -> T:
-        """As ``_attempt``; again after a while, where another transfer to the name is under way."""
-        for times in count():
-            try:
-                return await self._attempt(attempt)
-            except Busy as error:
-                pause = self._when_busy(error, times) if self._when_busy is not None else None
-                if pause is None:
-                    raise
-            await self.runtime.sleep(pause)
-        raise AssertionError("counting has no end")
-
     async def _again(
         self, tracker: TransferTracker, attempt: Callable[[str], Work[T]], compare: str
     ) -> T:
         """Have a file moved; again, where what the receiver had proved to be another one."""
         for is_last in (False, False, True):
             try:
-                return await self._attempt_when_free(partial(attempt, compare))
+                return await self._attempt(partial(attempt, compare))
             except Differs:
                 if is_last or compare == BY_NOTHING:
                     raise

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as TypingProtocol
 
@@ -20,8 +24,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from twisted_ft.client import Client
 from twisted_ft.client_connection import ClientConnection, WhenBusy
-from twisted_ft.errors import TimedOut, Unreachable, Untrusted
-from twisted_ft.stores.refusals import os_errors_named
+from twisted_ft.errors import FileTransferError, TimedOut, Unreachable
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime, installed_reactor
 from twisted_ft.urls import Location, parse_url
@@ -29,6 +32,24 @@ from twisted_ft.urls import Location, parse_url
 if TYPE_CHECKING:  # loaded by who traces, and by nobody else
     from twisted_ft.tracing import Trace
 
+_REASONS = {
+    errno.ECONNREFUSED: "the connection was refused; is the server running, on this port?",
+    errno.ENETUNREACH: "there is no way to its network from here; is this machine connected?",
+    errno.EHOSTUNREACH: "there is no way to this host; is it running, and on this network?",
+    errno.EHOSTDOWN: "this host is down",
+    errno.ENETDOWN: "the network is down",
+    errno.ETIMEDOUT: "nobody answers there",
+    errno.EACCES: "this machine doesn't permit the connection; does a firewall forbid it?",
+    errno.EPERM: "this machine doesn't permit the connection; does a firewall forbid it?",
+    errno.EADDRNOTAVAIL: "this address can't be reached from here",
+    errno.EAFNOSUPPORT: "this machine doesn't have the network for such an address",
+    errno.EINVAL: "this address can't be reached; one that begins with fe80: needs the interface "
+    "behind it, as in [fe80::1%25eth0]",
+    errno.ENODEV: "this machine has no such network interface",
+    errno.ENXIO: "this machine has no such network interface",
+    errno.EMFILE: "too many files and connections are open",
+}
+"""Why there is no connection, by what the operating system says (connect(2))."""
 _LOCAL_DELAY = 0.01
 """Seconds from one address of this machine to the next: they answer at once, if at all."""
 
@@ -70,7 +91,7 @@ def connect(
     :raises ValueError: ``where`` is a string and no URL
     """
     location = parse_url(where) if isinstance(where, str) else where
-    name = escaped(location.host) if isinstance(location, Location) else "the server"
+    name = escaped(location.address) if isinstance(location, Location) else "the server"
     if reactor is None and (runtime is None or isinstance(location, Location)):
         reactor = installed_reactor()
     runtime = runtime or Runtime.of(reactor)
@@ -91,7 +112,8 @@ def connect(
     async def go() -> Client:
         endpoint = location
         if isinstance(endpoint, Location):
-            endpoint = await _endpoint(endpoint, traced_reactor, runtime, tls_ca, timeout)
+            with _sentences(name):
+                endpoint = await _endpoint(endpoint, traced_reactor, runtime, tls_ca, timeout)
         await connected(endpoint, connection.build_protocol, name)
         if trace is not None:
             trace("waiting for the server's greeting" + (", over TLS" if over_tls else ""))
@@ -127,20 +149,38 @@ async def connected(
     endpoint: ClientEndpoint | IStreamClientEndpoint, protocol: Callable[[], Protocol], name: str
 ) -> Any:
     """The protocol that ``protocol`` makes, once it is connected; Unreachable, with a sentence."""
-    try:
+    with _sentences(name):
         return await endpoint.connect(Factory.forProtocol(protocol))
-    except network.ConnectingCancelledError:
+
+
+@contextmanager
+def _sentences(name: str) -> Iterator[None]:
+    """Whatever goes wrong on the way to a server is told in a sentence."""
+    try:
+        yield
+    except FileTransferError:
+        raise
+    except (CancelledError, network.ConnectingCancelledError):
         raise CancelledError from None
-    except network.DNSLookupError:
-        raise Unreachable(f"{name}: no such host; check its name") from None
-    except network.ConnectionRefusedError:
-        raise Unreachable(
-            f"{name}: the connection was refused; is the server running, on this port?"
-        ) from None
-    except network.ConnectError as error:
-        raise Unreachable(f"{name}: no connection: {error.osError or error}") from None
-    except ValueError as error:
-        raise Unreachable(f"{name}: {error}") from None
+    except Exception as error:
+        raise Unreachable(f"{name}: {_why_unreachable(error, name)}") from error
+
+
+def _why_unreachable(error: Exception, name: str) -> str:
+    number = getattr(error, "osError", None) or getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror) and "%" in name:
+        return _REASONS[errno.ENODEV]
+    if isinstance(error, (network.DNSLookupError, socket.gaierror)):
+        return "no such host; check its name"
+    if isinstance(error, network.ConnectionRefusedError):
+        return _REASONS[errno.ECONNREFUSED]
+    if isinstance(error, UnicodeError) or (
+        isinstance(error, ValueError) and "invalid hostname" in str(error)
+    ):
+        return "this is not the name of a host"
+    if isinstance(number, int) and number in _REASONS:
+        return _REASONS[number]
+    return f"no connection: {os.strerror(number) if isinstance(number, int) else error}"
 
 
 async def _endpoint(
@@ -149,24 +189,8 @@ async def _endpoint(
     endpoint = host_endpoint(where, reactor, timeout)
     if not where.tls:
         return endpoint
-    from twisted.internet import ssl
+    from twisted_ft.certificates import ServerCertificate, trust_in
 
-    trust = None if tls_ca is None else await runtime.in_thread(_read_trust, tls_ca)
-    return wrapClientTLS(ssl.optionsForClientTLS(where.host, trustRoot=trust), endpoint)
-
-
-def _read_trust(path: str) -> Any:
-    """The certificates in a PEM file, as roots to trust.  Blocks."""
-    from twisted.internet import ssl
-
-    with os_errors_named(path.encode(errors="surrogateescape")), open(path, "rb") as file:
-        content = file.read()
-    marker = b"-----END CERTIFICATE-----"
-    blocks = [block + marker for block in content.split(marker)[:-1]]
-    try:
-        certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
-    except Exception as error:
-        raise Untrusted(f"{escaped(path)}: a certificate in it can't be read") from error
-    if not certificates:
-        raise Untrusted(f"{escaped(path)}: there is no certificate in PEM form in it")
-    return ssl.trustRootFromCertificates(certificates)
+    trust = None if tls_ca is None else await runtime.in_thread(trust_in, tls_ca)
+    name = where.host.partition("%")[0]  # the zone is nobody's but ours
+    return wrapClientTLS(ServerCertificate(name, trust), endpoint)

@@ -7,17 +7,54 @@ to do, what to do.  ``error_for`` is the one way from a code that a peer sent to
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeVar
+
+from twisted_ft.terminal import escaped
+
+E = TypeVar("E", bound="FileTransferError")
+Side = Literal["here", "there"]
+"""Where something failed: ``here``, in this program or on its disk; or ``there``, at the other end
+of the connection."""
 
 
 class FileTransferError(Exception):
     """Something failed, and the text says what."""
 
     code: str = "failed"
+    """a word for programs, the same as on the wire"""
+    retryable: bool = False
+    """whether the same call may succeed after a while, with nothing done about it"""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.text = text
+        self.reason = text
+        """what happened, and what to do about it; without the path, where that is known"""
+        self.path: str | None = None
+        """of which file or folder, as who made the call would write it: a local path where ``side``
+        is ``here``, and a path on the server where it is ``there``"""
+        self.side: Side | None = None
+        """where it failed; None for what is between the two, as a connection that was lost"""
+
+    @property
+    def text(self) -> str:
+        """A sentence for a person: the path, once, and what happened."""
+        return self.reason if self.path is None else f"{escaped(self.path)}: {self.reason}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def at(self: E, side: Side, path: str | None = None, reason: str | None = None) -> E:
+        """The same failure, of which is known where it is.
+
+        :param reason: what happened, where ``path`` is no longer to be named in it
+        """
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__)
+        same.__cause__, same.__traceback__ = self.__cause__, self.__traceback__
+        same.side, same.path = side, path
+        if reason is not None:
+            same.reason = reason
+        return same
 
 
 # -- one exchange fails, the connection goes on ------------------------------------------
@@ -75,6 +112,7 @@ class Busy(FileTransferError):
     """Another transfer to this name is under way, or the server has no room for more."""
 
     code = "busy"
+    retryable = True
 
 
 class NoSpace(FileTransferError):
@@ -87,6 +125,7 @@ class SourceChanged(FileTransferError):
     """The file changed while it was being sent."""
 
     code = "changed"
+    retryable = True
 
 
 class Corrupt(FileTransferError):
@@ -132,6 +171,7 @@ class ConnectionFailed(FileTransferError):
     """The connection ended before the work was done."""
 
     code = "connection"
+    retryable = True
 
 
 class Unreachable(ConnectionFailed):
@@ -144,6 +184,7 @@ class Untrusted(ConnectionFailed):
     """The other side's TLS certificate couldn't be verified, or TLS itself failed."""
 
     code = "untrusted"
+    retryable = False
     unknown_issuer = False
     """whether it would be trusted, if who has signed it were"""
 
@@ -158,6 +199,7 @@ class ProtocolError(ConnectionFailed):
     """The other side broke the protocol."""
 
     code = "protocol"
+    retryable = False
 
 
 class WrongProtocol(ProtocolError):
@@ -203,10 +245,13 @@ class _Codes:
     }
 
 
-def error_for(code: str, text: str) -> FileTransferError:
-    """The exception for a ``code`` and ``text`` that a peer sent."""
+def error_for(code: str, text: str, side: Side = "there") -> FileTransferError:
+    """The exception for a ``code`` and ``text`` that a peer sent.
+
+    :param side: ``here``, where they were made here, as for what would be sent
+    """
     known = _Codes.by_code.get(code)
-    return known(text) if known is not None else PeerError(text, code)
+    return (known(text) if known is not None else PeerError(text, code)).at(side)
 
 
 def known_codes() -> dict[str, str]:

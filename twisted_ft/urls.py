@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import dataclass, field
-from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
 DEFAULT_PORT = 22222
 SCHEMES = ("ft", "fts")
+_ZONE = re.compile(r"(?<=:)[^:\]@]*%25[^\]]+(?=\](:\d*)?$)")
+"""The last part of an IPv6 address, with the zone behind %25 (RFC 6874 2)."""
 _NO_HOST = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -45,10 +47,23 @@ class Location:
         """What one connection serves."""
         return self.scheme, self.host, self.port
 
+    @property
+    def address(self) -> str:
+        """Host and port, as a person is told them."""
+        return f"{self._host}:{self.port}"
+
+    @property
+    def _host(self) -> str:
+        """As a URL has it: the zone of an IPv6 address stands behind %25 (RFC 6874 2)."""
+        return f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
+
+    def at(self, path: bytes) -> Location:
+        """Another place on the same server."""
+        return replace(self, path=path, pattern=None)
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == DEFAULT_PORT else f":{self.port}"
-        return f"{self.scheme}://{host}{port}/{quote_from_bytes(self.path)}"
+        return f"{self.scheme}://{self._host}{port}/{quote_from_bytes(self.path)}"
 
 
 def is_url(text: str) -> bool:
@@ -66,6 +81,7 @@ def parse_url(url: str) -> Location:
     if not separator or scheme.lower() not in SCHEMES:
         raise ValueError(f"{url!r} is not an ft:// or fts:// URL")
     authority, _, path = rest.partition("/")
+    authority = _ZONE.sub(lambda zone: unquote(zone[0]), authority)
     url = f"{scheme}://{authority.rpartition('@')[2]}/{path}"  # what errors may show: no password
     try:
         parts = urlsplit(f"//{authority}")
@@ -75,7 +91,9 @@ def parse_url(url: str) -> Location:
         port = parts.port
     except ValueError:
         raise ValueError(f"{url!r}: the port is a number from 1 to 65535") from None
-    if not parts.hostname or port == 0 or authority != parts.netloc or _NO_HOST.search(authority):
+    if port == 0:
+        raise ValueError(f"{url!r}: the port is a number from 1 to 65535")
+    if not parts.hostname or authority != parts.netloc or _NO_HOST.search(authority):
         raise ValueError(f"{url!r} names no host: write {scheme}://HOST/PATH")
     if parts.username is not None:
         raise ValueError(f"{url!r}: this version can't log in; leave out the part before the @")

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from twisted.internet.defer import DeferredSemaphore
 
-from twisted_ft.errors import Unsupported
+from twisted_ft.errors import FileTransferError, Unsupported
+from twisted_ft.sides import Sides
 from twisted_ft.transfer.connection.protocol import FileTransferProtocol
 from twisted_ft.transfer.exchanges.listing import Asking
 from twisted_ft.wire.conversation import PARTIAL_LISTINGS
 from twisted_ft.wire.messages import Entry
+
+Order = tuple[list[bytes], bytes]
+"""Where a path stands in a listing: these are sorted."""
+
+
+def order_of(path: bytes) -> Order:
+    """After all of the folders above it, and those before it."""
+    *folders, name = path.split(b"/")
+    return folders, name
 
 
 class Walk:
@@ -42,6 +52,9 @@ class Walk:
             raise StopAsyncIteration
         try:
             entry = await (await self._begun()).next_entry()
+        except FileTransferError as error:
+            await self.close()
+            raise Sides(self._path).located(error) from None
         except BaseException:
             await self.close()
             raise

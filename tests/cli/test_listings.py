@@ -31,7 +31,7 @@ def test_a_folder_of_which_something_is_left_out(capsys: Captured, named: bytes)
     captured = capsys.readouterr()
     assert status == 1
     assert captured.out == "a\n"
-    assert captured.err.startswith(f"ft: {named.decode()}: ")
+    assert captured.err.startswith(f"ft: ft://host/{named.decode()}: ")
     assert "can't list" in captured.err
 
 
@@ -42,7 +42,7 @@ def test_a_listing_that_ends_in_an_error(capsys: Captured, deep: bool) -> None:
         show(ls, PLACE, Look(deep=deep)), Entries(1, (A,)), Refuse(1, "io", "d: broken")
     )
     captured = capsys.readouterr()
-    assert (status, captured.out, captured.err) == (1, "a\n", "ft: d: broken\n")
+    assert (status, captured.out, captured.err) == (1, "a\n", "ft: ft://host/d: broken\n")
 
 
 KEPT = Entry(b"d/large", "partial", 5000, 5, 0o644)
@@ -186,7 +186,7 @@ def test_sorted_before_a_failure(capsys: Captured) -> None:
     assert ls.status(show(ls, PLACE, Look(order="time")), *said) == 1
     captured = capsys.readouterr()
     assert captured.out.split() == ["a", "c", "e", "b/"]
-    assert captured.err == "ft: d: broken\n"
+    assert captured.err == "ft: ft://host/d: broken\n"
 
 
 def test_more_than_can_be_sorted(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

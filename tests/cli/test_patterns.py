@@ -125,7 +125,9 @@ def test_removing(store: MemoryStore, capsys: Captured) -> None:
         *(f"{path}: removed" for path in gone),
         "5 of 6 that match removed",
     ]
-    assert captured.err == "ft: docs/sub: this is a folder; remove it with -r\n"
+    assert captured.err == (
+        "ft: ft://host/docs/sub: this is a folder on the server; remove it with -r\n"
+    )
     command.run(remove_all(command, places[:1], True))
     assert [entry.path for entry in store.entries(b"docs")] == [b"docs/.e.md", b"docs/.hidden"]
 
@@ -166,7 +168,7 @@ def test_listing_several(store: MemoryStore, capsys: Captured) -> None:
     assert command.run(show_all(command, places, Look())) == 1
     captured = capsys.readouterr()
     assert captured.out == "top.md\ndocs/a.md\ndocs/b.md\n\nft://host/docs/sub:\nd.md\n"
-    assert captured.err == "ft: nix: there is no such file or folder\n"
+    assert captured.err == "ft: ft://host/nix: there is no such file or folder on the server\n"
 
 
 def test_listing_several_as_json(store: MemoryStore, capsys: Captured) -> None:

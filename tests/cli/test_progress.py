@@ -19,6 +19,7 @@ from twisted_ft.cli.report import Report
 from twisted_ft.errors import NotFound
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
 from twisted_ft.trees.deliveries import Tally
+from twisted_ft.urls import parse_url
 from twisted_ft.wire.messages import Attributes
 
 SIZE = 100_000_000
@@ -195,8 +196,9 @@ def test_a_line_now_and_then(screens: Screens) -> None:
     assert "\x1b" not in sent_to
     assert len(sent_to.splitlines()) == 2
     assert re.fullmatch(rf"{NAME}  10% 10.2/100.0 MB 1.0 MB/s 0:01:30 *", sent_to.splitlines()[0])
-    screen.report.failed("a", NotFound("a: no such file"))
-    assert screen.sent() == "ft: a: no such file\r\n"
+    error = NotFound("no such file").at("there", "a")
+    screen.report.failed("a", error, parse_url("ft://host/a"))
+    assert screen.sent() == "ft: ft://host/a: no such file\r\n"
 
 
 def test_without_colour(screens: Screens) -> None:

@@ -1,4 +1,4 @@
-"""A command that finds another transfer of its file under way."""
+"""A command that tries again: what it says, how long it waits, and when it gives up."""
 
 from __future__ import annotations
 
@@ -6,30 +6,41 @@ import pytest
 
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.cli.run import Command
-from twisted_ft.errors import Busy
+from twisted_ft.errors import Busy, ConnectionFailed, FileTransferError
 from twisted_ft.testing import MemoryNetwork
+from twisted_ft.urls import parse_url
 
-BUSY = Busy("a: another transfer is under way")
+PLACE = parse_url("ft://host/d")
+BUSY = Busy("another transfer is under way; try again").at("there", "d/a")
+LOST = ConnectionFailed("the connection was lost; run again to carry on")
 
 
-def pauses(quiet: bool) -> list[float | None]:
+def pauses(error: FileTransferError, **options: bool | int) -> list[float | None]:
     """What a command waits, up to the end."""
-    command = Command(MemoryNetwork().clock, CommandOptions(quiet=quiet))
-    return [command.when_busy(BUSY, times) for times in range(7)]
+    command = Command(MemoryNetwork().clock, CommandOptions(**options))  # type: ignore[arg-type]
+    return [command.retrying(PLACE).pause(error, times) for times in range(7)]
 
 
-def test_it_waits_ten_seconds_in_all_and_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
-    *waits, last = pauses(quiet=False)
-    growing = [each for each in waits if each is not None]
-    assert growing == sorted(growing)
-    assert len(growing) == len(waits)
-    assert sum(growing) == pytest.approx(10)
-    assert last is None
+def test_the_pauses_grow_and_each_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pauses(LOST, retries=6) == [1, 2, 4, 8, 16, 30, None]
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"ft: waiting for a few seconds: {BUSY.text}\n"
+    first, second, *_ = said.err.splitlines()
+    assert first == "ft: host:22222: the connection was lost; trying again in 1 s (1 of 6)"
+    assert second == "ft: host:22222: the connection was lost; trying again in 2 s (2 of 6)"
+
+
+def test_a_file_that_is_waited_for_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pauses(BUSY, retries=1)
+    said = "ft: ft://host/d/a: another transfer is under way; trying again in 1 s (1 of 1)\n"
+    assert capsys.readouterr().err == said
 
 
 def test_it_waits_quietly(capsys: pytest.CaptureFixture[str]) -> None:
-    pauses(quiet=True)
+    assert pauses(BUSY, quiet=True, retries=2) == [1, 2, *(None,) * 5]
+    assert capsys.readouterr().err == ""
+
+
+def test_without_retry_nothing_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pauses(BUSY, retries=0) == [None] * 7
     assert capsys.readouterr().err == ""

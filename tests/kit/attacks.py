@@ -430,7 +430,7 @@ def _hold_download(scene: Scene, sign_of_life: bytes) -> None:
     within = scene.sizes.timeout * IN_THE_END
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as into:
         url = f"ft://127.0.0.1:{listener.getsockname()[1]}/held"
-        ft = start_ft("get", f"--timeout={scene.sizes.timeout}", url, into)
+        ft = start_ft("get", "--retry", "0", f"--timeout={scene.sizes.timeout}", url, into)
         connection, _ = listener.accept()
         with connection:
             frames = FrameReader(MOST_MESSAGE)

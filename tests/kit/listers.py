@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted_ft import Client, FileTransferFactory, connect
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.cli.report import Report
+from twisted_ft.errors import FileTransferError
+from twisted_ft.retrying import Retrying
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
 from twisted_ft.wire.messages import Message, Welcome
@@ -35,6 +37,10 @@ class Listing:
         """See Command."""
         return succeed(self._client)
 
+    def retrying(self, place: object) -> Retrying:
+        """See Command."""
+        return Retrying(lambda: self.client(place), self.network.runtime, tries=0)
+
     def status(self, work: Any, *said: Message) -> int:
         """The exit status of ``work``, to which the server says all this."""
         status: Deferred[int] = ensureDeferred(work)
@@ -53,10 +59,15 @@ class Commanded:
         self._client = self.network.client(factory)
         self.options = CommandOptions(**options)
         self.report = Report(self.options, self.network.clock)
+        self.lost: dict[object, FileTransferError] = {}
 
     def client(self, _place: object) -> Deferred[Client]:
         """See Command."""
         return succeed(self._client)
+
+    def retrying(self, place: object) -> Retrying:
+        """See Command."""
+        return Retrying(lambda: self.client(place), self.runtime, tries=0)
 
     def run(self, work: Any) -> Any:
         """The outcome of ``work``."""

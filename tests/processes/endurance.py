@@ -151,7 +151,7 @@ class Trial:
         ends: list[str | Path] = [self._source, self._server.url("file")]
         if self._direction == "get":
             ends = [self._server.url("file"), self._local]
-        process = start_ft(self._direction, "--json", *_limit(self._rate), *ends)
+        process = start_ft(self._direction, "--json", "--retry", "0", *_limit(self._rate), *ends)
         if point is None:
             return Run(missing, outcome(process).line)
         goal = point * self._size
@@ -284,7 +284,7 @@ class TreeTrial:
         ends: list[str | Path] = [self._source, url]
         if self._direction == "get":
             ends = [url + "tree", self._into.parent]
-        return start_ft(self._direction, "-rq", *_limit(self._rate), *ends)
+        return start_ft(self._direction, "-rq", "--retry", "0", *_limit(self._rate), *ends)
 
     def _once(self, point: float) -> None:
         goal = point * self._files

@@ -93,7 +93,9 @@ def test_a_tree(tmp_path: Path, small_disk: Path, direction: str) -> None:
         *files, whole = failed.lines
         reasons = {each["path"]: each["code"] for each in files if each["status"] == "failed"}
         assert set(reasons.values()) == {"no-space"}
-        assert failed.err.count("make room, and try again") == len(reasons)
+        assert failed.err.count("make room, and try again") == 10
+        *_, last = failed.err.splitlines()
+        assert last.startswith(f"ft: {len(reasons) - 10} more files: ")
         done = {os.path.basename(each["path"]) for each in files if each["status"] == "done"}
         assert (len(done), len(reasons)) == (whole["done"], whole["failed"])
         assert len(done) + len(reasons) == 300

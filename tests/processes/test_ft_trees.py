@@ -172,7 +172,7 @@ def test_what_fails_is_named_and_the_others_arrive(served: Place, tmp_path: Path
     grow(tmp_path / "tree" / "a.txt")
     outcome = ft("get", "-r", "--json", served.url("tree"), cwd=tmp_path)
     assert outcome.status == 1
-    assert outcome.err.startswith("ft: a.txt: this is a folder")
+    assert outcome.err.startswith("ft: ./tree/a.txt: this is a folder")
     *files, whole = outcome.lines
     assert [each["code"] for each in files if each["status"] == "failed"] == ["is-a-directory"]
     assert (whole["done"], whole["failed"], whole["status"]) == (3, 1, "failed")

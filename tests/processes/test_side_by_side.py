@@ -41,7 +41,7 @@ def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) ->
     outcome(first).ok()
     waited = outcome(second)
     assert waited.line["status"] == "done"
-    assert "waiting for a few seconds" in waited.err
+    assert "trying again in 1 s (1 of 5)" in waited.err
     assert "another transfer to this name is under way" in waited.err
     assert (place.folder / "name").read_bytes() == b"b"
 

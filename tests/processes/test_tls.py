@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import trustme
 from tests.kit.programs import Server, ft, outcome, start_ft
 
 
-def _listen(authority: trustme.CA, folder: Path, *names: str) -> str:
+def _listen(
+    authority: trustme.CA, folder: Path, *names: str, not_after: datetime | None = None
+) -> str:
     """An ``ssl:`` endpoint whose certificate is for ``names``."""
-    certificate = authority.issue_cert(*names)
+    certificate = authority.issue_cert(*names, not_after=not_after)
     key, chain = folder / "key.pem", folder / "chain.pem"
     certificate.private_key_pem.write_to_path(str(key))
     for blob in certificate.cert_chain_pems:
@@ -97,6 +100,38 @@ def test_another_host(authority: trustme.CA, trust: Path, tmp_path: Path) -> Non
     with Server(tmp_path, listen=listen) as server:
         failed = ft("ls", "--tls-ca", trust, server.url("", "localhost", "fts"))
     assert "for another name" in failed.sentence
+
+
+def test_a_certificate_that_has_expired(authority: trustme.CA, trust: Path, tmp_path: Path) -> None:
+    past = datetime.now(timezone.utc) - timedelta(days=1)
+    listen = _listen(authority, tmp_path, "localhost", not_after=past)
+    with Server(tmp_path, listen=listen) as server:
+        failed = ft("ls", "--tls-ca", trust, server.url("", "localhost", "fts"))
+    assert "has expired" in failed.sentence
+
+
+def test_a_certificate_without_a_name(tmp_path: Path) -> None:
+    """It is nobody's, whoever has signed it."""
+    own = trustme.CA()
+    (tmp_path / "key.pem").write_bytes(own.private_key_pem.bytes())
+    (tmp_path / "cert.pem").write_bytes(own.cert_pem.bytes())
+    key, chain = tmp_path / "key.pem", tmp_path / "cert.pem"
+    listen = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={chain}"
+    with Server(tmp_path, listen=listen) as server:
+        failed = ft("ls", "--tls-ca", chain, server.url("", "localhost", "fts"))
+    assert "for another name" in failed.sentence
+
+
+def test_a_certificate_that_nobody_else_has_signed(tmp_path: Path) -> None:
+    own = trustme.CA()
+    (tmp_path / "key.pem").write_bytes(own.private_key_pem.bytes())
+    (tmp_path / "cert.pem").write_bytes(own.cert_pem.bytes())
+    key, chain = tmp_path / "key.pem", tmp_path / "cert.pem"
+    listen = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={chain}"
+    with Server(tmp_path, listen=listen) as server:
+        failed = ft("ls", server.url("", "localhost", "fts"))
+    assert "self-signed" in failed.sentence
+    assert "--tls-ca" in failed.sentence
 
 
 def test_plain_to_a_tls_port(server: Server) -> None:

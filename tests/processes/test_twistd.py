@@ -171,7 +171,8 @@ def test_stopped_in_the_middle_of_a_transfer(tmp_path: Path) -> None:
     (tmp_path / "root" / "a").write_bytes(os.urandom(32 << 20))
     (tmp_path / "to").mkdir()
     with Server(tmp_path / "root") as server:
-        process = start_ft("get", "--limit-rate", "16M", server.url("a"), tmp_path / "to")
+        options = ("--limit-rate", "16M", "--retry", "0")
+        process = start_ft("get", *options, server.url("a"), tmp_path / "to")
         wait_until(lambda: kept_in(tmp_path / "to") > 0)
         began = time.monotonic()
         server.stop()

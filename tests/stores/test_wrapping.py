@@ -435,7 +435,7 @@ def test_a_whole_tree_in_which_something_is_refused(tmp_path: Path) -> None:
     ((name, failed),) = got.items()
     assert name.endswith("one")
     assert failed.error is not None
-    assert failed.error.text == "not READ"
+    assert failed.error.text == "up/one: not READ on the server"
 
 
 # -- what is overridden --------------------------------------------------------------------

@@ -165,11 +165,12 @@ def test_parcels_that_nobody_has_asked_for(fetching: Fetching, fetch: int) -> No
 
 
 def test_unsendable_things(fetching: Fetching) -> None:
-    fetching.parcel(Unsendable(b"secret", "forbidden", "secret: permission denied"))
+    fetching.parcel(Unsendable(b"secret", "forbidden", "d/secret: permission denied"))
     fetching.say(End(1, 1))
     (result,) = fetching.results
     assert result.error is not None
-    assert (result.error.code, result.error.text) == ("forbidden", "secret: permission denied")
+    assert (result.error.code, result.error.side) == ("forbidden", "there")
+    assert result.error.text == "d/secret: permission denied on the server"
 
 
 def test_the_same_things_again_and_again(fetching: Fetching) -> None:
@@ -218,7 +219,8 @@ def test_each_hears_of_its_own_failures(tmp_path: Path, options: dict[str, Any])
     failed = [(each.path, each.error) for each in fetching.results if each.error is not None]
     for path, error in failed:
         named = os.path.relpath(path, fetching.place)
-        assert error.text.startswith(f"{named}:")
+        assert error.text.startswith(f"{path}: ")
+        assert error.side == "here"
         assert error.code == ("corrupt" if "bad" in named else "not-found")
     assert sorted(os.path.relpath(path, fetching.place) for path, _ in failed) == [
         "bad",

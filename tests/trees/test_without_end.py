@@ -16,6 +16,7 @@ from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.errors import NotAFile, ProtocolError, Unsupported
 from twisted_ft.trees import comparing, results
 from twisted_ft.trees.deliveries import Tally, failed
+from twisted_ft.urls import parse_url
 from twisted_ft.wire.messages import Parcel, Part
 
 
@@ -33,7 +34,9 @@ def test_small_files_that_never_come(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_left_out_is_counted_and_ten_are_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = TreeReport(Report(CommandOptions(), Clock()), "t", Tally(), dry_run=False)
+    report = TreeReport(
+        Report(CommandOptions(), Clock()), "t", parse_url("ft://h/t"), Tally(), dry_run=False
+    )
     for number in range(1000):
         report.take([failed(f"link{number}", 0, NotAFile("a link"), "left out")])
     assert max(len(each) for each in vars(report).values() if isinstance(each, list)) == 10

@@ -43,10 +43,10 @@ async def remove_all(command: Command, places: Sequence[Location], deep: bool) -
     """Remove each place, and all that matches each pattern; the exit status."""
     failures = 0
 
-    def fail(pattern: str, error: FileTransferError) -> None:
+    def fail(place: Location, error: FileTransferError) -> None:
         nonlocal failures
         failures += 1
-        command.report.unchanged(pattern, error)
+        command.report.unchanged(place.pattern or "", error, place)
 
     matched = removed = 0
     for place, entry in await found(command, places, fail):
@@ -89,7 +89,7 @@ async def _change(
     except FileTransferError as error:
         is_folder = removing and isinstance(error, IsADirectory)
         hint = "remove it with -r" if is_folder else ""
-        command.report.unchanged(os.fsdecode(path), error, hint)
+        command.report.unchanged(os.fsdecode(path), error, place, hint)
         return False
     command.report.changed(os.fsdecode(path), count, said(count))
     return True

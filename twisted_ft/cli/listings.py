@@ -16,8 +16,10 @@ from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.cli.streams import leave_off
 from twisted_ft.errors import FileTransferError, Forbidden
+from twisted_ft.retrying import Tries
 from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
+from twisted_ft.walk import Order, order_of
 from twisted_ft.wire.messages import Entry
 
 _TOO_MANY = "there are too many files in one folder to sort them; leave out -S, -t and -r"
@@ -55,11 +57,11 @@ async def show_all(command: Command, places: Sequence[Location], look: Look) -> 
 
     Where there may be several, files come first, by their paths, and each folder has a heading.
     """
-    failures: list[str] = []
+    failures: list[Location] = []
 
-    def fail(path: str, error: FileTransferError) -> None:
-        failures.append(path)
-        command.report.failed(path, error)
+    def fail(place: Location, error: FileTransferError) -> None:
+        failures.append(place)
+        command.report.failed(place.pattern or os.fsdecode(place.path), error, place)
 
     every = await found(command, places, fail)
     if len(places) == 1 and places[0].pattern is None:
@@ -70,7 +72,7 @@ async def show_all(command: Command, places: Sequence[Location], look: Look) -> 
         try:
             entry = known or await (await command.client(place)).stat(place.path)
         except FileTransferError as error:
-            fail(os.fsdecode(place.path), error)
+            fail(place, error)
             continue
         if entry.kind == "directory":
             folders.append(place)
@@ -97,13 +99,12 @@ async def show(command: Command, place: Location, look: Look) -> int:
     status = 0
     root = place.path.rstrip(b"/")
     try:
-        client = await command.client(place)
-        entries: AsyncIterator[Entry] = client.walk(place.path, look.deep, look.partial)
+        entries = _walked(command, place, look)
         if look.reverse or look.order != "name":
             entries = _by_folder(entries, look)
         async for entry in entries:
             if entry.kind == "unreadable":
-                _complain_of(command, entry)
+                _complain_of(command, place, entry)
                 status = 1
             else:
                 name = _below(root, entry.path) if look.deep else entry.path.rpartition(b"/")[2]
@@ -111,7 +112,7 @@ async def show(command: Command, place: Location, look: Look) -> int:
             if leave_off():
                 return 1
     except FileTransferError as error:
-        command.report.failed(os.fsdecode(place.path), error)
+        command.report.failed(os.fsdecode(place.path), error, place)
         return 1
     sys.stdout.flush()
     return 1 if leave_off() else status
@@ -149,11 +150,32 @@ def _in_order(entries: list[Entry], look: Look) -> list[Entry]:
     return ordered[::-1] if look.reverse else ordered
 
 
-def _complain_of(command: Command, entry: Entry) -> None:
+async def _walked(command: Command, place: Location, look: Look) -> AsyncIterator[Entry]:
+    """The entries of ``place``, each once, over as many connections as it takes."""
+    tries = Tries(command.retrying(place))
+    last: Order | None = None
+    while True:
+        begin = last
+        client = await tries.client()
+        try:
+            async for entry in client.walk(place.path, look.deep, look.partial):
+                order = order_of(entry.path)
+                if entry.kind == "unreadable":  # it stands behind what is in it
+                    yield entry
+                elif begin is None or begin < order:
+                    last = order
+                    tries.brought(1)
+                    yield entry
+            return
+        except FileTransferError as error:
+            await tries.again(error)
+
+
+def _complain_of(command: Command, place: Location, entry: Entry) -> None:
     """Name a folder of which not all is listed."""
-    name = escaped(entry.path) or "the root"
-    text = f"{name}: the server can't list all of this folder"
-    command.report.failed(os.fsdecode(entry.path), Forbidden(text))
+    path = os.fsdecode(entry.path)
+    error = Forbidden("the server can't list all of this folder").at("there", path)
+    command.report.failed(path, error, place)
 
 
 def _below(root: bytes, path: bytes) -> bytes:

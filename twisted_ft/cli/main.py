@@ -91,6 +91,14 @@ _REPORTING = (
     click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
     _TIMEOUT,
 )
+_RETRY = click.option(
+    "--retry",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Try again, after growing pauses, until N tries in a row have brought nothing.",
+)
 _TLS_CA = click.option(
     "--tls-ca",
     metavar="FILE",
@@ -149,6 +157,7 @@ _MOVING = (
     *_COMPARING,
     _PARENTS,
     *_OF_TREES,
+    _RETRY,
     _LIMIT_RATE,
     _NO_SYNC,
     _NO_PROGRESS,
@@ -183,6 +192,7 @@ def _options(given: dict[str, Any]) -> CommandOptions:
         timeout=given["timeout"],
         tls_ca=given.get("tls_ca"),
         limit_rate=given.get("limit_rate"),
+        retries=given.get("retry", 0),
         durable=not given.get("no_sync", False),
     )
 
@@ -374,7 +384,7 @@ def cat(urls: tuple[Location, ...], **given: Any) -> int:
     help="List what the server keeps of transfers that were cut off; ft rm removes it.",
 )
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
-@_with(*_REPORTING, _TLS_CA)
+@_with(_RETRY, *_REPORTING, _TLS_CA)
 def list_folders(
     urls: tuple[Location, ...],
     long: bool,

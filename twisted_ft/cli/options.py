@@ -22,5 +22,7 @@ class CommandOptions:
     tls_ca: str | None = None
     limit_rate: float | None = None
     """bytes a second"""
+    retries: int = 0
+    """tries in a row that may bring nothing"""
     durable: bool = True
     """whether files are synced before they are called done"""

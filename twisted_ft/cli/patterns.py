@@ -19,7 +19,6 @@ from twisted_ft.cli.held import Held
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound
-from twisted_ft.terminal import escaped
 from twisted_ft.urls import Location
 from twisted_ft.wire.messages import Entry
 
@@ -41,11 +40,11 @@ class Found(NamedTuple):
 async def found(
     command: Command,
     places: Sequence[Location],
-    fail: Callable[[str, FileTransferError], None],
+    fail: Callable[[Location, FileTransferError], None],
 ) -> list[Found]:
     """The places, with what matches each pattern among them in place of it, sorted by path.
 
-    :param fail: is told of a pattern that nothing matches, or that can't be looked for
+    :param fail: is told of a place whose pattern nothing matches, or can't be looked for
     """
     every: list[Found] = []
     for place in places:
@@ -56,7 +55,7 @@ async def found(
             client = await command.client(place)
             entries = await matching(client, place.pattern)
         except FileTransferError as error:
-            fail(place.pattern, error)
+            fail(place, error)
             continue
         every += (Found(replace(place, path=each.path, pattern=None), each) for each in entries)
     return every
@@ -72,7 +71,8 @@ async def matching(client: Client, pattern: str) -> list[Entry]:
     search = _Search(client, only_folders=pattern.endswith("/"))
     await search.below(b"", parts)
     if not search.matches:
-        raise NotFound(f"{escaped(pattern)}: nothing on the server matches this")
+        text = "nothing on the server matches this"
+        raise NotFound(text).at("there", pattern, text)
     return [search.matches[path] for path in sorted(search.matches)]
 
 

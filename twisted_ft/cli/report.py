@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from twisted_ft.cli.complaints import Complaints
 from twisted_ft.cli.options import CommandOptions
 from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError, Untrusted
 from twisted_ft.terminal import escaped, printable
 from twisted_ft.transfer.bodies.tracker import Progress, TransferProgress
+from twisted_ft.urls import Location
 
 if TYPE_CHECKING:
     from twisted_ft.trees.deliveries import Tally
@@ -40,6 +44,7 @@ class Report:
 
     def __init__(self, options: CommandOptions, clock: Any) -> None:
         self.options = options
+        self._complaints = Complaints(self.say)
         self._bar: Any = None
         if options.progress and not options.quiet and sys.stderr.isatty():
             from twisted_ft.cli.progress import Bar
@@ -77,19 +82,29 @@ class Report:
         self.clear()
         print(f"ft: {sentence}", file=sys.stderr, flush=True)
 
-    def delivered(self, delivery: Delivery, verified: bool = True) -> None:
+    def delivered(self, delivery: Delivery, place: Location, verified: bool = True) -> None:
         """A file is in its place, or was there already.
 
+        :param place: on the server that it has come from, or gone to
         :param verified: whether its digest was compared with the sender's
         """
         self.end_bar()
         if self.options.json:
-            as_json(**fields_of(delivery))
+            as_json(**fields_of(delivery, place))
         elif not self.options.quiet:
             print(_sentence(delivery, verified), flush=True)
 
-    def failed(self, target: str, error: FileTransferError, tracked: Tracked | None = None) -> None:
-        """A file isn't where it was to go."""
+    def failed(
+        self,
+        target: str,
+        error: FileTransferError,
+        place: Location,
+        tracked: Tracked | None = None,
+    ) -> None:
+        """A file isn't where it was to go.
+
+        :param place: on the server that it was to go to, or come from
+        """
         self.end_bar()
         moved = tracked.moved if tracked is not None else None
         if self.options.json:
@@ -102,9 +117,9 @@ class Report:
                 seconds=round(time.monotonic() - tracked.began, 6) if tracked else 0.0,
                 status="failed",
                 code=error.code,
-                error=error.text,
+                error=sentence(error, place),
             )
-        self.complain(error)
+        self.complain(error, place)
 
     def changed(self, target: str, count: int, said: str) -> None:
         """A change is made.
@@ -129,28 +144,45 @@ class Report:
         if not self.options.json and not self.options.quiet:
             print(sentence, flush=True)
 
-    def unchanged(self, target: str, error: FileTransferError, hint: str = "") -> None:
+    def unchanged(
+        self, target: str, error: FileTransferError, place: Location, hint: str = ""
+    ) -> None:
         """A change isn't made.
 
         :param hint: see ``complain``
         """
         if self.options.json:
-            self.line(path=target, count=0, status="failed", code=error.code, error=error.text)
-        self.complain(error, hint)
+            said = sentence(error, place)
+            self.line(path=target, count=0, status="failed", code=error.code, error=said)
+        self.complain(error, place, hint)
 
-    def complain(self, error: FileTransferError, hint: str = "") -> None:
-        """Say what has failed.
+    def complain(self, error: FileTransferError, place: Location, hint: str = "") -> None:
+        """Say what has failed; of very many failures of one kind, only the first.
 
+        :param place: on the server that it has to do with
         :param hint: what to do about it, in this command's own words
         """
         if isinstance(error, Untrusted) and error.unknown_issuer:
             hint = "give the certificate to trust with --tls-ca"
-        self.say(printable(f"{error.text}; {hint}" if hint else error.text))
+        said = sentence(error, place)
+        self._complaints.take(error, f"{said}; {hint}" if hint else said)
 
-    def waits(self, error: FileTransferError) -> None:
-        """A file can't be begun yet, and is waited for; on a terminal this stands above a bar."""
+    def complain_of_rest(self) -> None:
+        """Say how many failures there were that have only been counted."""
+        self._complaints.end()
+
+    def tries_again(
+        self, error: FileTransferError, place: Location, seconds: float, times: int
+    ) -> None:
+        """It goes on after a pause; on a terminal this stands above a bar.
+
+        :param times: how many tries in a row this makes
+        """
         if not self.options.quiet:
-            self.say(f"waiting for a few seconds: {printable(error.text)}")
+            brief = copy(error)
+            brief.reason = error.reason.partition(";")[0]
+            again = f"trying again in {seconds:g} s ({times} of {self.options.retries})"
+            self.say(f"{printable(sentence(brief, place))}; {again}")
 
     def interrupted(self, carries_on: bool = True) -> None:
         """Ctrl-C.
@@ -171,8 +203,24 @@ def as_json(flush: bool = True, **fields: Any) -> None:
     print(json.dumps(fields), flush=flush)
 
 
-def fields_of(delivery: Delivery) -> dict[str, Any]:
-    """What is told of one file."""
+def sentence(error: FileTransferError, place: Location) -> str:
+    """What is told of a failure: the local path or the URL that it is about, and what happened.
+
+    :param place: on the server that the command has to do with
+    """
+    if place.pattern is not None and error.path == place.pattern:
+        return f"{place.at(b'')}{escaped(place.pattern)}: {error.reason}"
+    if error.side == "there" and error.path is not None:
+        return f"{place.at(os.fsencode(error.path).lstrip(b'/'))}: {error.reason}"
+    is_named = error.path is not None or error.reason.startswith(f"{place.address}: ")
+    return error.text if is_named or error.side == "here" else f"{place.address}: {error.reason}"
+
+
+def fields_of(delivery: Delivery, place: Location) -> dict[str, Any]:
+    """What is told of one file.
+
+    :param place: on the server that it has come from, or gone to
+    """
     fields = {
         "path": delivery.path,
         "size": delivery.size,
@@ -185,7 +233,7 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
     if delivery.grown:
         fields.update(grown=True)
     if delivery.error is not None:
-        fields.update(code=delivery.error.code, error=delivery.error.text)
+        fields.update(code=delivery.error.code, error=sentence(delivery.error, place))
     return fields
 
 

@@ -13,16 +13,12 @@ from twisted_ft.cli.options import INTERRUPTED, CommandOptions
 from twisted_ft.cli.report import Report
 from twisted_ft.client import Client
 from twisted_ft.connecting import connect
-from twisted_ft.errors import Busy
+from twisted_ft.errors import ConnectionFailed, FileTransferError
+from twisted_ft.retrying import Retrying
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.urls import Location
 
 Work = Coroutine[Deferred[Any], Any, int]
-
-
-_PAUSES = (0.2, 0.4, 0.8, 1.6, 3.0, 4.0)
-"""Seconds to wait, one after another, for a transfer of the same file that is under way: ten in
-all, in which a server lets go of what a killed command was sending."""
 
 
 class Command:
@@ -36,6 +32,9 @@ class Command:
         self.carries_on = True
         """whether the same command, run again, goes on with what has arrived"""
         self._clients: dict[tuple[str, str, int], Client] = {}
+        self.lost: dict[tuple[str, str, int], ConnectionFailed] = {}
+        """servers that were tried again in vain: why; nothing more is asked of them"""
+        self._retrying: dict[tuple[str, str, int], Retrying] = {}
 
     async def client(self, place: Location) -> Client:
         """The connection to the server of ``place``; made, or made again, where there is none."""
@@ -49,16 +48,26 @@ class Command:
                 tls_ca=self.options.tls_ca,
                 limit_rate=self.options.limit_rate,
                 durable=self.options.durable,
-                when_busy=self.when_busy,
+                when_busy=self.retrying(place).pause,
                 trace=self.report.say if self.options.verbose else None,
             )
         return client
 
-    def when_busy(self, error: Busy, times: int) -> float | None:
-        """See WhenBusy."""
-        if times == 0:
-            self.report.waits(error)
-        return _PAUSES[times] if times < len(_PAUSES) else None
+    def retrying(self, place: Location) -> Retrying:
+        """How what is asked of the server of ``place`` is tried again."""
+        retrying = self._retrying.get(place.server)
+        if retrying is None:
+
+            def connected() -> Deferred[Client]:
+                return Deferred.fromCoroutine(self.client(place))
+
+            def said(error: FileTransferError, seconds: float, times: int) -> None:
+                self.report.tries_again(error, place, seconds, times)
+
+            retrying = self._retrying[place.server] = Retrying(
+                connected, self.runtime, tries=self.options.retries, on_retry=said
+            )
+        return retrying
 
     async def close(self) -> None:
         """Close every connection."""
@@ -84,6 +93,7 @@ def run(options: CommandOptions, begin: Callable[[Command], Work]) -> int:
             status = INTERRUPTED
         finally:
             command.report.end_bar()
+            command.report.complain_of_rest()
         raise SystemExit(status)
 
     try:

@@ -11,7 +11,12 @@ from twisted_ft.cli.patterns import found
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import AlreadyExists, FileTransferError, NotADirectory
+from twisted_ft.errors import (
+    AlreadyExists,
+    ConnectionFailed,
+    FileTransferError,
+    NotADirectory,
+)
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.bodies.tracker import Progress
 from twisted_ft.urls import Location
@@ -26,19 +31,19 @@ async def get_all(command: Command, places: Sequence[Location], dest: str, **how
     """
     failures = 0
 
-    def fail(pattern: str, error: FileTransferError) -> None:
+    def fail(place: Location, error: FileTransferError) -> None:
         nonlocal failures
         failures += 1
-        command.report.failed(pattern, error)
+        command.report.failed(place.pattern or "", error, place)
 
     into_folder = dest.endswith("/") or await command.runtime.in_thread(os.path.isdir, dest)
     every = await found(command, places, fail)
     if len(every) > 1 and not into_folder:
-        error = NotADirectory("to download several files, DEST must be a folder; end it with /")
-        command.report.failed(dest, error)
+        text = "to download several files, DEST must be a folder; end it with /"
+        command.report.failed(dest, NotADirectory(text).at("here", dest), places[0])
         return 1
     ways = [(str(place), os.path.join(dest, _name(place))) for place, _ in every]
-    if are_one(command, ways):
+    if are_one(command, places[0], ways):
         return 1
     for place, _ in every:
         name = _name(place)
@@ -59,7 +64,7 @@ async def put_all(command: Command, paths: Sequence[str], url: Location, **how: 
     :param how: see Client.put
     """
     named = [(path, os.path.basename(os.path.abspath(path))) for path in paths]
-    if are_one(command, [(path, os.fsdecode(url.path) + name) for path, name in named]):
+    if are_one(command, url, [(path, os.fsdecode(url.path) + name) for path, name in named]):
         return 1
     failures = 0
     for path, name in named:
@@ -72,9 +77,10 @@ async def put_all(command: Command, paths: Sequence[str], url: Location, **how: 
     return 1 if failures else 0
 
 
-def are_one(command: Command, ways: Sequence[tuple[str, str]]) -> bool:
+def are_one(command: Command, place: Location, ways: Sequence[tuple[str, str]]) -> bool:
     """Whether two sources would go to one place, and one of them be lost; that is told.
 
+    :param place: on the server that they come from, or go to
     :param ways: each source, and where it goes
     """
     sources: dict[str, str] = {}
@@ -83,7 +89,8 @@ def are_one(command: Command, ways: Sequence[tuple[str, str]]) -> bool:
         first = sources.setdefault(target, source)
         if first is not source:
             text = f"{escaped(first)} and {escaped(source)} would both be {escaped(target)}"
-            command.report.failed(target, AlreadyExists(f"{text}; nothing was moved"))
+            error = AlreadyExists(f"{text}; nothing was moved").at("here")
+            command.report.failed(target, error, place)
             clash = True
     return clash
 
@@ -99,14 +106,18 @@ async def _one(
 
     :param target: where that is, for the report
     """
+    if place.server in command.lost:
+        command.report.failed(target, command.lost[place.server], place)
+        return False
     tracked = command.report.begin(name)
     try:
-        client = await command.client(place)
-        delivery = await transfer(client, tracked.progress)
+        delivery = await command.retrying(place).deliver(transfer, tracked.progress)
     except FileTransferError as error:
-        command.report.failed(target, error, tracked)
+        if isinstance(error, ConnectionFailed):
+            command.lost[place.server] = error
+        command.report.failed(target, error, place, tracked)
         return False
-    command.report.delivered(delivery)
+    command.report.delivered(delivery, place)
     return True
 
 
@@ -131,7 +142,7 @@ async def get_from_lab(command: Command, place: Location, folder: str, name: str
             timeout=command.options.timeout,
         )
     except FileTransferError as error:
-        command.report.failed(folder, error, tracked)
+        command.report.failed(folder, error, place, tracked)
         return 1
-    command.report.delivered(delivery, verified=False)
+    command.report.delivered(delivery, place, verified=False)
     return 0

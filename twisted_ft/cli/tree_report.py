@@ -12,6 +12,7 @@ from twisted_ft.delivery import Delivery
 from twisted_ft.errors import FileTransferError
 from twisted_ft.terminal import escaped
 from twisted_ft.trees.deliveries import Batch, SameResults, Tally
+from twisted_ft.urls import Location
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
 _AT_DESTINATION = ("removed", "would remove", "kept")
@@ -23,13 +24,17 @@ class TreeReport:
     """Standard output has results, standard error the rest.
 
     :param target: where the tree goes
+    :param place: on the server that it has to do with
     :param tally: how it is going
     :param dry_run: whether nothing is changed
     """
 
-    def __init__(self, report: Report, target: str, tally: Tally, dry_run: bool) -> None:
+    def __init__(
+        self, report: Report, target: str, place: Location, tally: Tally, dry_run: bool
+    ) -> None:
         self._dry_run = dry_run
-        self._report, self._options, self._target = report, report.options, target
+        self._report, self._options = report, report.options
+        self._target, self._place = target, place
         self._began = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
@@ -58,13 +63,13 @@ class TreeReport:
             else:
                 self._take_other(delivery)
             if self._options.json:
-                as_json(flush=False, **fields_of(delivery))
+                as_json(flush=False, **fields_of(delivery, self._place))
         if self._options.json:
             sys.stdout.flush()
 
     def _take_other(self, delivery: Delivery) -> None:
         if delivery.status == "failed" and delivery.error is not None:
-            self._report.complain(delivery.error)
+            self._report.complain(delivery.error, self._place)
         elif delivery.status == "left out":
             if len(self._left_out) < _NAMED:
                 self._left_out.append(escaped(delivery.path))
@@ -84,7 +89,8 @@ class TreeReport:
         """
         self._report.end_bar()
         if failure is not None:
-            self._report.complain(failure)
+            self._report.complain(failure, self._place)
+        self._report.complain_of_rest()
         seconds = time.monotonic() - self._began
         status = 1 if failure is not None or self._counts["failed"] or self._counts["kept"] else 0
         if self._options.json:

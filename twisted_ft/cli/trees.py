@@ -14,11 +14,13 @@ from twisted_ft.cli.transfers import are_one, get_all, put_all
 from twisted_ft.cli.tree_report import TreeReport
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError, NotFound
+from twisted_ft.sides import Sides
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.local.locations import missing_folder, origin
 from twisted_ft.stores.refusals import folder_in_the_way
 from twisted_ft.trees.deliveries import Deliveries
 from twisted_ft.trees.options import TreeOptions
+from twisted_ft.trees.persisting import PersistentDeliveries
 from twisted_ft.urls import Location
 
 
@@ -45,17 +47,20 @@ async def get_trees(
     status = 0
     how = how_of_files(options)
 
-    def fail(pattern: str, error: FileTransferError) -> None:
+    def fail(place: Location, error: FileTransferError) -> None:
         nonlocal status
         status = 1
-        command.report.failed(pattern, error)
+        command.report.failed(place.pattern or "", error, place)
 
     every = await found(command, places, fail)
-    if are_one(command, [(str(each.place), _target(each.place, dest)) for each in every]):
+    if are_one(
+        command, places[0], [(str(each.place), _target(each.place, dest)) for each in every]
+    ):
         return 1
     above = os.path.dirname(dest.rstrip("/" + os.sep))
     if not options.parents and not await command.runtime.in_thread(os.path.isdir, above or "."):
-        command.report.failed(dest, missing_folder(dest, above))
+        error = Sides(here={os.fsencode(dest): dest}).located(missing_folder(dest, above))
+        command.report.failed(dest, error, places[0])
         return 1
     for each in every:
         place, target = each.place, _target(each.place, dest)
@@ -83,7 +88,7 @@ async def put_trees(
     """
     status = 0
     ways = [(path, _remote(path, url)) for path in paths]
-    if are_one(command, [(path, os.fsdecode(remote) or "/") for path, remote in ways]):
+    if are_one(command, url, [(path, os.fsdecode(remote) or "/") for path, remote in ways]):
         return 1
     how = how_of_files(options)
     for path, remote in ways:
@@ -133,9 +138,10 @@ async def _tell_of_file(
         except NotFound:
             standing = None
         if standing is not None and standing.kind == "directory":
-            raise folder_in_the_way(remote)
+            raise Sides(remote).located(folder_in_the_way(remote))
     except FileTransferError as error:
-        command.report.failed(target, error)
+        located = Sides(here={os.fsencode(path): path}).located(error)
+        command.report.failed(target, located, url)
         return 1
     same = standing is not None and (standing.size, standing.mtime) == (size, mtime)
     if options.force or not same:
@@ -159,12 +165,13 @@ async def _tree(
     dry_run: bool,
 ) -> int:
     """Move one tree, which goes to ``target``, and report what becomes of it; the exit status."""
+    deliveries = PersistentDeliveries(command.retrying(place), begin)
     try:
-        deliveries = begin(await command.client(place))
+        await deliveries.connected()
     except FileTransferError as error:
-        command.report.failed(target, error)
+        command.report.failed(target, error, place)
         return 1
-    report = TreeReport(command.report, target, deliveries.tally, dry_run)
+    report = TreeReport(command.report, target, place, deliveries.tally, dry_run)
     failure = None
     try:
         while some := await deliveries.some():

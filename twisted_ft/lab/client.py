@@ -18,9 +18,10 @@ from twisted.python.failure import Failure
 
 from twisted_ft.connecting import connected, host_endpoint
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import Cancelled, ConnectionFailed, FileTransferError, TimedOut
+from twisted_ft.errors import BadName, Cancelled, ConnectionFailed, FileTransferError, TimedOut
 from twisted_ft.lab.spool import Spool
 from twisted_ft.lab.stream import HEAD, Split, choose, splits
+from twisted_ft.sides import Sides
 from twisted_ft.stores.interfaces import Sink
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.terminal import escaped
@@ -81,18 +82,27 @@ def receive_from_lab(
     runtime = runtime or Runtime.of(reactor)
     host = "the server"
     if isinstance(where, Location):
-        host = escaped(where.host)
+        host = escaped(where.address)
         where = host_endpoint(where, reactor, timeout)
     wanted = os.fsencode(name) if name is not None else None
     reception = _Reception(runtime, os.fspath(folder), wanted, progress, timeout)
     outcome: Deferred[Delivery] = Deferred(lambda _: reception.cancel())
 
     def ended(result: Delivery | Failure) -> None:
+        if isinstance(result, Failure) and isinstance(result.value, FileTransferError):
+            result = Failure(_located(result.value, os.fspath(folder)))
         if not outcome.called:
             outcome.callback(result)
 
     Deferred.fromCoroutine(reception.run(where, host)).addBoth(ended)
     return outcome
+
+
+def _located(error: FileTransferError, folder: str) -> FileTransferError:
+    """The failure, with its side and its path; of names, the server's are meant."""
+    if isinstance(error, BadName):
+        return error.at("there")
+    return Sides(here={os.fsencode(folder): folder, b"": folder}).located(error)
 
 
 class LabClient(Protocol, TimeoutMixin):

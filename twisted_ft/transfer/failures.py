@@ -18,7 +18,6 @@ from twisted_ft.wire.conversation import Conversation, Side
 
 _log = Logger()
 _TLS_MODULES = ("OpenSSL", "service_identity")
-_UNKNOWN_ISSUER = "certificate verify failed"
 _TLS_REASONS = {
     "wrong version number": "the server doesn't speak TLS on this port; use ft:// for it",
     "packet length too long": "the server doesn't speak TLS on this port; use ft:// for it",
@@ -29,6 +28,8 @@ _TLS_REASONS = {
 
 def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
     """The failure to tell whoever still waits for something on the connection."""
+    if isinstance(reason.value, ConnectionFailed):  # its certificate isn't to be trusted
+        return reason.value
     if type(reason.value).__module__.partition(".")[0] in _TLS_MODULES:
         if conversation.is_open:
             return ConnectionFailed("what came over TLS was damaged; run again to carry on")
@@ -40,19 +41,13 @@ def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
                 "and TLS if it was asked for?"
             )
         return ConnectionFailed("the client closed the connection before greeting")
-    if reason.check(ConnectionDone):
-        return ConnectionFailed("the other side closed the connection; run again to carry on")
-    return ConnectionFailed("the connection was lost; run again to carry on")
+    closed = reason.check(ConnectionDone)
+    what = "the other side closed the connection" if closed else "the connection was lost"
+    return ConnectionFailed(f"{what}; run again to carry on")
 
 
 def _tls_failure(reason: Failure) -> Untrusted:
-    if type(reason.value).__name__ == "VerificationError":
-        return Untrusted("the server's certificate is for another name than the URL's host")
     text = str(reason.value)
-    if _UNKNOWN_ISSUER in text:
-        error = Untrusted("the server's certificate isn't signed by anyone trusted here")
-        error.unknown_issuer = True
-        return error
     for known, sentence in _TLS_REASONS.items():
         if known in text:
             return Untrusted(sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +15,7 @@ from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.trees.options import TreeOptions, folders_above
+from twisted_ft.walk import Order, order_of
 from twisted_ft.wire.messages import Entry
 
 _AT_ONCE = 256
@@ -22,7 +24,6 @@ MOST_NAMED = 1 << 29
 """Bytes of the paths in which two trees differ, at most, with ``_PATH_COST`` for each: some five
 million."""
 _PATH_COST = 64
-_Key = tuple[list[bytes], bytes]
 
 
 async def local_entries(runtime: Runtime, store: Store) -> AsyncIterator[tuple[bytes, Entry]]:
@@ -55,18 +56,19 @@ async def remote_entries(
     """
     walking = connection.walk(root)
     above = root + b"/" if root else b""
-    last: _Key = ([], b"")
+    last: Order = ([], b"")
     try:
         async for entry in walking:
             if entry.kind == "unreadable":
-                name = escaped(entry.path) or "the root"
-                raise Forbidden(f"{name}: not all of this folder can be listed: nothing is removed")
+                text = "not all of this folder can be listed on the server; nothing is removed"
+                raise Forbidden(text).at("there", os.fsdecode(entry.path) or "/", text)
             if entry.path == root:
-                raise NotADirectory(f"{escaped(root)}: this is not a folder; leave -r out")
+                text = "this is not a folder on the server; leave -r out"
+                raise NotADirectory(text).at("there", os.fsdecode(root), text)
             path = entry.path.removeprefix(above)
-            if not entry.path.startswith(above) or not last < _key(path):
+            if not entry.path.startswith(above) or not last < order_of(path):
                 raise ProtocolError(f"{escaped(entry.path)}: the server lists this out of place")
-            last = _key(path)
+            last = order_of(path)
             yield path, entry
     except NotFound:
         if not may_be_missing:
@@ -142,11 +144,11 @@ async def compare(
     """folders in which something is that the options leave alone"""
     ours, theirs = await _next(source), await _next(destination)
     while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and _key(ours[0]) < _key(theirs[0])):
+        if theirs is None or (ours is not None and order_of(ours[0]) < order_of(theirs[0])):
             assert ours is not None
             _note_lacking(found, ours, options)
             ours = await _next(source)
-        elif ours is None or _key(theirs[0]) < _key(ours[0]):
+        elif ours is None or order_of(theirs[0]) < order_of(ours[0]):
             path, entry = theirs
             if options.takes_all_of(path, entry.kind == "directory"):
                 found.keep(path)
@@ -217,9 +219,3 @@ async def _next(entries: AsyncIterator[tuple[bytes, Entry]]) -> tuple[bytes, Ent
     if entry.kind == "unreadable":
         raise Forbidden(f"{escaped(path)}: this folder can't be listed, so nothing is removed")
     return path, entry
-
-
-def _key(path: bytes) -> _Key:
-    """Where a path stands in a listing: after all of the folders above it, and those before it."""
-    *folders, name = path.split(b"/")
-    return folders, name

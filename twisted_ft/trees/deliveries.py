@@ -33,8 +33,14 @@ class Tally:
     """How a tree is going."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The tree is gone through from its beginning."""
         self.files = self.bytes = 0
         """those that are known of so far"""
+        self.sent = 0
+        """bytes of large files that have crossed the wire"""
         self.all_listed = False
         self.files_ended = self.bytes_moved = 0
         """those that are done, skipped or failed; and bytes that the receiver has"""
@@ -72,7 +78,7 @@ class SameResults:
         status: Literal["done", "skipped"],
         seconds: float = 0.0,
     ) -> None:
-        self._before, self._count, self._files = before, count, files
+        self.before, self._count, self._files = before, count, files
         self.size, self.status, self._seconds = size, status, seconds
         self.sent = size if status == "done" else 0
         """of the bytes in all of them, those that were sent"""
@@ -80,8 +86,12 @@ class SameResults:
     def __len__(self) -> int:
         return self._count
 
+    def paths(self) -> Iterator[str]:
+        """Where each is, as in its result."""
+        return (self.before + os.fsdecode(name) for name, _, _ in self._files())
+
     def __iter__(self) -> Iterator[Delivery]:
-        before, seconds, status = self._before, self._seconds, self.status
+        before, seconds, status = self.before, self._seconds, self.status
         for name, size, digest in self._files():
             path, sent, known = before + os.fsdecode(name), 0, None
             if digest is not None:
@@ -102,15 +112,18 @@ class Deliveries:
     :param holds_back: whether it waits, and may be mended, where a file and a folder meet
     :raises FileTransferError: the tree itself can't be listed, or the connection has ended; after
         the results that there are
+    :param work: moves the tree
+    :param located: gives a failure of the tree itself its side and path
     """
 
     def __init__(
         self,
         work: Callable[[Deliveries], Coroutine[Deferred[Any], Any, None]],
+        located: Callable[[FileTransferError], FileTransferError],
         holds_back: bool = False,
     ) -> None:
         self.tally = Tally()
-        self._work = work
+        self._work, self._located = work, located
         self._places = DeferredSemaphore(LARGE_AT_ONCE)
         self._results: deque[Batch] = deque()
         self._taken: Iterator[Delivery] = iter(())
@@ -211,7 +224,7 @@ class Deliveries:
     def _failed(self, reason: Failure) -> None:
         self._over = True
         if self._failure is None and not self._closed:
-            self._failure = as_error(reason)
+            self._failure = self._located(as_error(reason))
         self._news.fire()
 
     # -- for the work ----------------------------------------------------------------------
@@ -287,12 +300,13 @@ class Deliveries:
             self._places.release()
             ended()
             return
-        position = 0
+        position = sent = 0
 
         def moves(moved: TransferProgress) -> None:
-            nonlocal position
+            nonlocal position, sent
             self.tally.bytes_moved += moved.position - position
-            position = moved.position
+            self.tally.sent += moved.sent - sent
+            position, sent = moved.position, moved.sent
 
         def over(result: Delivery | Failure) -> None:
             self._under_way.discard(work)

@@ -10,7 +10,8 @@ from zope.interface import implementer
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import ProtocolError, error_for
+from twisted_ft.errors import FileTransferError, ProtocolError, error_for
+from twisted_ft.sides import TreeSides
 from twisted_ft.stores.interfaces import IUnpacker, Unpacker
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
@@ -57,8 +58,10 @@ class Download:
         place: str,
         options: TreeOptions,
         deliveries: Deliveries,
+        sides: TreeSides,
     ) -> None:
         self._connection, self._path, self._place = connection, path, place
+        self._sides = sides
         self._options, self._deliveries = options, deliveries
         self._store = LocalStore(place, durable=connection.durable, makes_root=True)
         self._settling = Settling(self._settle)
@@ -70,6 +73,8 @@ class Download:
             deliveries.tally,
             self._settling,
             connection.runtime.now,
+            sides,
+            "here",
             options.leaves_out,
             "it came in a way that nobody has asked for",
         )
@@ -157,7 +162,8 @@ class Download:
             return await self._connection.fetch(path, self._store, large.path, tracker, compare)
 
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._connection.call(fetch, progress)
+            sides = self._sides.of(large.path)
+            return self._connection.call(fetch, progress, sides=sides, when_free=True)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -174,8 +180,9 @@ class Download:
             if not failures:
                 return
             target = os.path.join(self._place, os.fsdecode(path))
-            errors = [error_for(each.code, each.text) for each in failures]
-            self._deliveries.add([failed(target, 0, error) for error in errors])
+            errors = [error_for(each.code, each.text, "here") for each in failures]
+            located = map(self._sides.of(path).located, errors)
+            self._deliveries.add([failed(target, 0, error) for error in located])
 
         item: Item = end
         self._receiving.unpack_too(Part(above, (item,)), told)
@@ -213,6 +220,7 @@ def download(
     """Download all that is in the folder ``path`` into the local one ``place``, made if missing."""
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
+    sides = TreeSides(place, root)
 
     async def difference() -> Comparison:
         there = await connection.runtime.in_thread(os.path.isdir, place)
@@ -220,16 +228,21 @@ def download(
         return await compare(remote_entries(connection, root, False), ours, options)
 
     async def remove(path: bytes) -> None:
-        await connection.runtime.in_thread(store.remove, path, True)
+        try:
+            await connection.runtime.in_thread(store.remove, path, True)
+        except FileTransferError as error:
+            raise sides.of(path).located(error) from None
 
     async def work(deliveries: Deliveries) -> None:
         async def again(paths: frozenset[bytes]) -> None:
-            await Download(connection, root, place, options.only(paths), deliveries).run()
+            await Download(connection, root, place, options.only(paths), deliveries, sides).run()
 
         if not options.dry_run:
-            await Download(connection, root, place, options, deliveries).run()
+            await Download(connection, root, place, options, deliveries, sides).run()
         target = os.path.join(place, "")
-        ending = Finishing(deliveries, target, b"", options, difference, remove, again)
+        ending = Finishing(
+            deliveries, target, b"", sides, "here", options, difference, remove, again
+        )
         await ending.finish()
 
-    return Deliveries(work, options.delete and not options.dry_run)
+    return Deliveries(work, sides.of(b"").located, options.delete and not options.dry_run)

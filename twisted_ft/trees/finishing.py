@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import ConnectionFailed, FileTransferError
+from twisted_ft.errors import ConnectionFailed, FileTransferError, Side
+from twisted_ft.sides import TreeSides
 from twisted_ft.stores.names import join
 from twisted_ft.stores.refusals import file_in_the_way, folder_in_the_way
 from twisted_ft.trees.comparing import Comparison, Removal
@@ -58,6 +59,8 @@ class Finishing:
 
     :param place: where the tree goes, with what stands between it and a name in it
     :param root: the path of that, in the words of the store that it is in
+    :param sides: the tree's paths, for what fails
+    :param side: where the destination is
     :param difference: finds out what is lacking, what is extra, and what is in the way
     :param remove: removes something of the destination, with all that is in it
     :param again: has what is at these paths, or below, moved once more
@@ -68,12 +71,15 @@ class Finishing:
         deliveries: Deliveries,
         place: str,
         root: bytes,
+        sides: TreeSides,
+        side: Side,
         options: TreeOptions,
         difference: Callable[[], Awaitable[Comparison]],
         remove: Callable[[bytes], Awaitable[None]],
         again: Callable[[frozenset[bytes]], Awaitable[None]],
     ) -> None:
         self._deliveries, self._place, self._root = deliveries, place, root
+        self._sides, self._side = sides, side
         self._options, self._difference = options, difference
         self._remove, self._again = remove, again
 
@@ -91,7 +97,7 @@ class Finishing:
         decision = decided(found, self._options)
         for path, is_folder in decision.failing.items():
             why = file_in_the_way if is_folder else folder_in_the_way
-            self._fail(path, 0, why(join(self._root, path)))
+            self._fail(path, 0, why(join(self._root, path)).at(self._side))
         await self._tell(decision.first, "would remove")
         for path, size in found.lacking:
             if not _is_at_or_below(path, decision.failing):
@@ -142,7 +148,7 @@ class Finishing:
         self._deliveries.add([delivery])
 
     def _fail(self, path: bytes, size: int, error: FileTransferError) -> None:
-        self._add(failed(self._target(path), size, error))
+        self._add(failed(self._target(path), size, self._sides.of(path).located(error)))
 
 
 def _is_at_or_below(path: bytes, places: dict[bytes, bool]) -> bool:

@@ -10,10 +10,18 @@ from typing import cast
 import msgspec
 
 from twisted_ft.delivery import Delivery
-from twisted_ft.errors import NotADirectory, NotAFile, SourceChanged, Unsupported, error_for
+from twisted_ft.errors import (
+    FileTransferError,
+    NotADirectory,
+    NotAFile,
+    Side,
+    SourceChanged,
+    Unsupported,
+    error_for,
+)
+from twisted_ft.sides import TreeSides
 from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
-from twisted_ft.terminal import escaped
 from twisted_ft.trees.deliveries import Batch, SameResults, Tally, failed
 from twisted_ft.trees.settling import Settling
 from twisted_ft.wire.messages import (
@@ -54,6 +62,8 @@ class Results:
     :param place: where the tree goes, with what stands between it and a name in it
     :param small: bytes in a file that comes in a parcel, at most
     :param now: the time, in seconds
+    :param sides: the tree's paths, for what has failed
+    :param receiver: which side it goes to
     :param leaves_out: whether something that was declined isn't even to be named
     :param declined: why else a file was declined
     """
@@ -65,12 +75,16 @@ class Results:
         tally: Tally,
         settling: Settling,
         now: Callable[[], float],
+        sides: TreeSides,
+        receiver: Side,
         leaves_out: Callable[[bytes, Item], bool] = lambda _folder, _item: False,
         declined: str = "the other side hasn't taken it",
     ) -> None:
         self._place, self._small = place, small
         self._tally, self._settling, self._now = tally, settling, now
         self._leaves_out, self._why_declined = leaves_out, declined
+        self._sides, self._receiver = sides, receiver
+        self._sender: Side = "there" if receiver == "here" else "here"
         self._last = now()
         self._awaited: set[bytes] = set()
         """small files that are wanted and haven't come"""
@@ -168,9 +182,17 @@ class Results:
         awaited, self._awaited = self._awaited, set()
         text = "it was described, and then it didn't come; try again"
         return [
-            failed(self._place + os.fsdecode(path), 0, SourceChanged(f"{escaped(path)}: {text}"))
+            failed(
+                self._place + os.fsdecode(path),
+                0,
+                self._sides.of(path).located(SourceChanged(text).at(self._sender)),
+            )
             for path in awaited
         ]
+
+    def _error(self, path: bytes, said: Failing | Unsendable, side: Side) -> FileTransferError:
+        """Why something in the tree has failed on a side, which has said so."""
+        return self._sides.of(path).located(error_for(said.code, said.text, side))
 
     def _part(
         self,
@@ -237,7 +259,8 @@ class Results:
         if isinstance(item, Described) and item.kind == "directory":
             self._end_folder(folder, item, outcome)
             if reason is not None:
-                results.append(failed(path, 0, error_for(reason.code, reason.text)))
+                error = self._error(join(folder, item.name), reason, self._receiver)
+                results.append(failed(path, 0, error))
                 if reason.code == NotADirectory.code and len(self._lost) < MOST_LOST:
                     self._lost.add(path)
         elif outcome == Outcome.DECLINED and self._leaves_out(folder, item):
@@ -247,7 +270,8 @@ class Results:
         elif reason is not None:
             self._arrived(folder, item)
             self._tally.ended(int(isinstance(item, Whole)), _size(item))
-            results.append(failed(path, _size(item), error_for(reason.code, reason.text)))
+            error = self._error(join(folder, item.name), reason, self._receiver)
+            results.append(failed(path, _size(item), error))
         elif isinstance(item, Whole):
             self._arrived(folder, item)
             if outcome == _HELD:
@@ -256,7 +280,8 @@ class Results:
                 results.append(self._declined(folder, item, path))
         elif isinstance(item, Unsendable):
             self._arrived(folder, item)
-            results.append(failed(path, 0, error_for(item.code, item.text)))
+            error = self._error(join(folder, item.name), item, self._sender)
+            results.append(failed(path, 0, error))
         elif isinstance(item, (Link, Described)):
             self._link(folder, item, outcome, path, results)
 
@@ -283,7 +308,8 @@ class Results:
             self._tally.known(name, item.size)
         if reason is not None:
             self._tally.ended(1, item.size)
-            results.append(failed(path, item.size, error_for(reason.code, reason.text)))
+            error = self._error(name, reason, self._receiver)
+            results.append(failed(path, item.size, error))
         elif outcome == _WANTED:
             self._settling.begin(folder)
             if item.size > self._small:
@@ -297,8 +323,8 @@ class Results:
 
     def _declined(self, folder: bytes, item: Item, path: str) -> Delivery:
         """The result for a file that is wanted, but not so."""
-        text = f"{escaped(join(folder, item.name))}: {self._why_declined}"
-        return failed(path, _size(item), Unsupported(text))
+        error = Unsupported(self._why_declined).at(self._receiver)
+        return failed(path, _size(item), self._sides.of(join(folder, item.name)).located(error))
 
     def _link(
         self,
@@ -312,10 +338,10 @@ class Results:
             status = "done" if outcome == _DONE else "skipped"
             results.append(Delivery(path, 0, 0, 0, None, 0.0, status))
         else:
-            name = escaped(join(folder, item.name))
             is_link = isinstance(item, Link) or item.kind == "link"
             what = "a symbolic link" if is_link else "neither a file nor a folder"
-            results.append(failed(path, 0, NotAFile(f"{name}: {what}"), "left out"))
+            error = self._sides.of(join(folder, item.name)).located(NotAFile(what).at(self._sender))
+            results.append(failed(path, 0, error, "left out"))
 
 
 def _size(item: Item) -> int:

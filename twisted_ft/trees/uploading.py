@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_ft.client_connection import ClientConnection
 from twisted_ft.delivery import Delivery
+from twisted_ft.sides import TreeSides
 from twisted_ft.stores.local import LocalStore
 from twisted_ft.stores.names import join
 from twisted_ft.stores.states import States
@@ -34,8 +35,9 @@ class Upload:
         path: bytes,
         options: TreeOptions,
         deliveries: Deliveries,
+        sides: TreeSides,
     ) -> None:
-        self._connection, self._path = connection, path
+        self._connection, self._path, self._sides = connection, path, sides
         self._deliveries, self._compare = deliveries, options.compare
         self._store = LocalStore(place)
         self._settling = Settling(self._settle)
@@ -46,6 +48,8 @@ class Upload:
             deliveries.tally,
             self._settling,
             connection.runtime.now,
+            sides,
+            "there",
         )
         self._sending = TreeSending(
             connection.protocol,
@@ -101,7 +105,8 @@ class Upload:
             )
 
         def begin(progress: Progress) -> Deferred[Delivery]:
-            return self._connection.call(send, progress)
+            sides = self._sides.of(large.path)
+            return self._connection.call(send, progress, sides=sides, when_free=True)
 
         def ended() -> None:
             self._settling.end(large.folder)
@@ -129,6 +134,7 @@ def upload(
     options = wanted or TreeOptions()
     root, store = path.rstrip(b"/"), LocalStore(place)
     above = root.rpartition(b"/")[0] if makes_above or options.parents else b""
+    sides = TreeSides(place, root)
 
     async def difference() -> Comparison:
         ours = local_entries(connection.runtime, store)
@@ -136,11 +142,13 @@ def upload(
 
     async def remove(path: bytes) -> None:
         target = join(root, path)
-        await connection.call(lambda tracker: connection.remove(target, True, tracker))
+        await connection.call(
+            lambda tracker: connection.remove(target, True, tracker), sides=sides.of(path)
+        )
 
     async def work(deliveries: Deliveries) -> None:
         async def send(options: TreeOptions = options) -> None:
-            await Upload(connection, place, root, options, deliveries).run()
+            await Upload(connection, place, root, options, deliveries, sides).run()
 
         async def again(paths: frozenset[bytes]) -> None:
             await send(options.only(paths))
@@ -150,7 +158,9 @@ def upload(
             into, tracker = above if is_there else b"", TransferTracker()
             await connection.into_folder(into, options.parents, tracker, send)
         target = os.fsdecode(root + b"/" if root else b"")
-        ending = Finishing(deliveries, target, root, options, difference, remove, again)
+        ending = Finishing(
+            deliveries, target, root, sides, "there", options, difference, remove, again
+        )
         await ending.finish()
 
-    return Deliveries(work, options.delete and not options.dry_run)
+    return Deliveries(work, sides.of(b"").located, options.delete and not options.dry_run)

@@ -118,9 +118,8 @@ def test_a_root_that_is_not_there(
     (tmp_path / "file").write_text("no folder")
     for place in (tmp_path / "missing", tmp_path / "file"):
         store = LocalStore(place)
-        with pytest.raises(StorageFailed, match=r"own folder can't be opened|is gone") as caught:
+        with pytest.raises(StorageFailed, match=r"^the root: ") as caught:
             list(store.entries(path))
-        assert place.name in caught.value.text
         assert str(tmp_path) not in caught.value.text
         if path:
             with pytest.raises(StorageFailed):
@@ -132,5 +131,5 @@ def test_a_root_that_is_not_there(
 def test_a_root_that_may_not_be_opened(anyones_place: Path, as_nobody: AsNobody) -> None:
     (anyones_place / "root").mkdir(mode=0o700)
     (anyones_place / "root").chmod(0)
-    with as_nobody(), pytest.raises(StorageFailed, match=r"root: .*Permission denied"):
+    with as_nobody(), pytest.raises(StorageFailed, match=r"^the root: permission denied"):
         list(LocalStore(anyones_place / "root").entries(b""))

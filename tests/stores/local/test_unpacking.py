@@ -436,7 +436,7 @@ def test_nothing_makes_a_root_that_has_vanished(tmp_path: Path) -> None:
         lambda: store.remove(b"a", True),
     ]
     for call in calls:
-        with pytest.raises(StorageFailed, match=r"^served: the folder .* is gone; .* mounted"):
+        with pytest.raises(StorageFailed, match=r"^the root: this folder is gone; .* mounted"):
             call()
     assert unpacked(plain, *into(b"", files(b"a"))) == ["storage"] * 2
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from twisted_ft.errors import StorageFailed
 from twisted_ft.stores import system
-from twisted_ft.terminal import escaped
+from twisted_ft.stores.refusals import failure_of
 
 HAS_DIR_FD = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
 SETS_TIMES_BY_FD = os.utime in os.supports_fd
@@ -70,7 +70,7 @@ class Folder:
         """The folder at ``place``, an ordinary path, whose links are followed.
 
         :raises StorageFailed: it isn't there, or can't be opened.  As the other side reads
-            this, no more than the last name of ``place`` is told
+            this, nothing of ``place`` is told
         """
         name = os.path.realpath(os.fsencode(place))
         try:
@@ -79,15 +79,11 @@ class Folder:
             os.scandir(name).close()
             return cls(name, None)
         except OSError as error:
-            shortly = escaped(os.path.basename(name) or name)
             if isinstance(error, FileNotFoundError):
                 raise StorageFailed(
-                    f"{shortly}: the folder that everything is in is gone; "
-                    "see that its disk is mounted, and try again"
+                    "the root: this folder is gone; see that its disk is mounted, and try again"
                 ) from error
-            raise StorageFailed(
-                f"{shortly}: the store's own folder can't be opened: {error.strerror}"
-            ) from error
+            raise StorageFailed(failure_of(error, b"").reason) from error
 
     def __enter__(self) -> Folder:
         return self

@@ -224,7 +224,8 @@ class TreePlan:
         """
         item = self._packer.describe(self._base)
         if not isinstance(item, Described) or item.kind != "directory":
-            raise NotADirectory(f"{escaped(self._base)}: this is not a folder; leave -r out")
+            name = escaped(self._base) or "the root"
+            raise NotADirectory(f"{name}: this is not a folder; leave -r out")
         self._pending = [_Folder(item, b"", new=False)]
         return replace(item, name=b"")
 
