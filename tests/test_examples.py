@@ -72,7 +72,7 @@ async def test_the_async_client_has_what_there_is_and_names_the_rest(
     (tmp_path / "served/b").write_bytes(b"world!")
     out, err, status = await run("async_client.py", url, str(tmp_path / "here"), "a", "b", "c")
     assert sorted(err.splitlines()) == [
-        f"{name}: there is no such file or folder" for name in ("a", "c")
+        f"{name}: there is no such file or folder on the server" for name in ("a", "c")
     ]
     assert (out, status) == (f"{tmp_path}/here/b: 6 bytes, done\n", 1)
 

@@ -130,3 +130,12 @@ def test_what_is_asked_of_a_location(
     location = parse_url(url)
     assert (location.name, location.names_folder, location.tls) == (name, folder, tls)
     assert location.server == server
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [("*.md", True), ("a?", True), ("[ab]", True), ("a[1", False), ("a]", False), ("[/]", False)],
+)
+def test_what_is_a_pattern(path: str, is_one: bool) -> None:
+    """A bracket that isn't closed in its name stands for itself."""
+    assert (parse_url(f"ft://host/{path}").pattern is not None) is is_one

@@ -102,8 +102,16 @@ def parse_url(url: str) -> Location:
     return Location(scheme.lower(), host, port, decoded, _pattern(path))
 
 
+_MAGIC = re.compile(r"[*?]|\[[^/]+\]")
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it can be read as a shell's pattern; a ``[`` without its ``]`` stands for itself."""
+    return _MAGIC.search(text) is not None
+
+
 def _pattern(path: str) -> str | None:
-    if not glob.has_magic(path):
+    if not is_pattern(path):
         return None
     return re.sub(
         r"(?:%[0-9A-Fa-f]{2})+",

@@ -131,7 +131,7 @@ def test_where_links_on_a_disk_lead(capsys: Captured, tmp_path: Path) -> None:
 def test_where_links_lead_as_json(capsys: Captured) -> None:
     """Names that aren't UTF-8 are as Python has them; null is what isn't known."""
     ls: Any = Listing(json=True)
-    assert ls.status(show(ls, PLACE, Look()), Entries(1, LINKS), End(1, 4)) == 0
+    assert ls.status(show(ls, PLACE, Look(long=True)), Entries(1, LINKS), End(1, 4)) == 0
     lines = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
     assert lines[0] == {"path": "d/l", "kind": "link", "size": 6, "mtime": 5, "target": "../a b"}
     assert [each.get("target", "none") for each in lines[1:]] == [

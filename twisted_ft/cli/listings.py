@@ -188,7 +188,7 @@ def _below(root: bytes, path: bytes) -> bytes:
 def _print(command: Command, entry: Entry, name: bytes, look: Look) -> None:
     """A line for an entry, which is called ``name`` in it."""
     if command.options.json:
-        if entry.kind in ("file", "directory", "link", "partial"):
+        if entry.kind in ("file", "directory", "partial") or (entry.kind == "link" and look.long):
             command.report.line(**_fields(entry))
     elif look.long:
         print(_long(entry, name, look.human))

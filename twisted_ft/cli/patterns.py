@@ -8,7 +8,6 @@ nothing stands for itself, where there is something of that name.
 from __future__ import annotations
 
 import fnmatch
-import glob
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +18,7 @@ from twisted_ft.cli.held import Held
 from twisted_ft.cli.run import Command
 from twisted_ft.client import Client
 from twisted_ft.errors import FileTransferError, Forbidden, NotADirectory, NotFound
-from twisted_ft.urls import Location
+from twisted_ft.urls import Location, is_pattern
 from twisted_ft.wire.messages import Entry
 
 _ANY_FOLDERS = "**"
@@ -89,7 +88,7 @@ class _Search:
         part, *rest = parts
         if part == _ANY_FOLDERS:
             await self._in_all_folders(folder, [each for each in rest if each != _ANY_FOLDERS])
-        elif rest and not glob.has_magic(part):
+        elif rest and not is_pattern(part):
             await self.below(_joined(folder, os.fsencode(part)), rest)
         else:
             await self._go_on(await self._entries(folder, part), rest)
