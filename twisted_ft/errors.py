@@ -61,25 +61,25 @@ class FileTransferError(Exception):
 
 
 class NotFound(FileTransferError):
-    """There is nothing of this name."""
+    """Nothing has this name."""
 
     code = "not-found"
 
 
 class BadName(FileTransferError):
-    """The name can't be used: it climbs out, is absolute, is too long, or is reserved."""
+    """The name can't be used: it leads out of the root, is absolute, too long or reserved."""
 
     code = "bad-name"
 
 
 class IsADirectory(FileTransferError):
-    """A file is meant, and this is a folder (EISDIR)."""
+    """This is a folder, not a file (EISDIR)."""
 
     code = "is-a-directory"
 
 
 class NotADirectory(FileTransferError):
-    """A folder is meant, and this is a file (ENOTDIR)."""
+    """This is a file, not a folder (ENOTDIR)."""
 
     code = "not-a-directory"
 
@@ -97,7 +97,7 @@ class Forbidden(FileTransferError):
 
 
 class ReadOnly(FileTransferError):
-    """The server, or its file system, takes no changes (EROFS)."""
+    """The server, or its file system, is read-only (EROFS)."""
 
     code = "read-only"
 
@@ -129,37 +129,37 @@ class SourceChanged(FileTransferError):
 
 
 class Corrupt(FileTransferError):
-    """What arrived isn't what was sent: the digests differ."""
+    """The received data isn't what was sent: the digests differ."""
 
     code = "corrupt"
 
 
 class StorageFailed(FileTransferError):
-    """Reading or writing failed for a reason of the storage's own (EIO and the like)."""
+    """Reading or writing failed in the storage itself (EIO and the like)."""
 
     code = "storage"
 
 
 class Unchanged(FileTransferError):
-    """The receiver already has this file, with the same digest: nothing need be sent."""
+    """The receiver already has this file, with the same digest: nothing needs to be sent."""
 
     code = "unchanged"
 
 
 class Differs(FileTransferError):
-    """What the receiver has, and has compared, is another file: this one is to be sent."""
+    """The receiver's file has other content: this one must be sent."""
 
     code = "differs"
 
 
 class Cancelled(FileTransferError):
-    """The transfer was called off by the side that had asked for it."""
+    """The transfer was cancelled by the side that asked for it."""
 
     code = "cancelled"
 
 
 class Unsupported(FileTransferError):
-    """The other side doesn't know, or doesn't offer, what was asked of it."""
+    """The other side doesn't know, or doesn't offer, what it was asked for."""
 
     code = "unsupported"
 

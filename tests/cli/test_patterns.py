@@ -152,7 +152,7 @@ def test_getting_folders_and_files(store: MemoryStore, tmp_path: Path, capsys: C
     dry = options_of({"dry_run": True})
     assert command.run(get_trees(command, places, str(tmp_path), dry)) == 0
     assert list(tmp_path.iterdir()) == []
-    assert f"would send: {tmp_path}/a.md" in capsys.readouterr().out
+    assert f"would transfer: {tmp_path}/a.md" in capsys.readouterr().out
     assert command.run(get_trees(command, places, str(tmp_path), options_of({}))) == 0
     files = {"a.md", "b.md", "c.txt", "x1.md", "x[1].md", "sub"}
     assert {path.name for path in tmp_path.iterdir()} == files

@@ -12,7 +12,7 @@ from twisted_ft.urls import parse_url
 
 PLACE = parse_url("ft://host/d")
 BUSY = Busy("another transfer is under way; try again").at("there", "d/a")
-LOST = ConnectionFailed("the connection was lost; run again to carry on")
+LOST = ConnectionFailed("the connection was lost; run again to resume")
 
 
 def pauses(error: FileTransferError, **options: bool | int) -> list[float | None]:

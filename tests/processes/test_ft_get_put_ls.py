@@ -353,7 +353,7 @@ def test_put_interrupted_and_carried_on(place: Place, tmp_path: Path) -> None:
 def test_what_was_carried_on_is_said(place: Place, tmp_path: Path) -> None:
     url = place.file("a.bin", LARGE)
     _interrupted(tmp_path, "get", url, tmp_path)
-    assert "carried on from" in ft("get", url, tmp_path).ok().out
+    assert "resumed from" in ft("get", url, tmp_path).ok().out
 
 
 @pytest.mark.parametrize("direction", ["get", "put"])

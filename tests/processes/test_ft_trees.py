@@ -125,10 +125,10 @@ def test_without_r(served: Place, tmp_path: Path) -> None:
 def test_the_account(served: Place, tmp_path: Path) -> None:
     (served.folder / "tree" / "link").symlink_to("a.txt")
     first = ft("get", "-r", served.url("tree"), cwd=tmp_path).ok().out
-    assert first.startswith("./tree: 4 files verified, 50 kB sent in ")
-    assert first.endswith("; 1 left out (no files): ./tree/link\n")
+    assert first.startswith("./tree: 4 files verified, 50 kB transferred in ")
+    assert first.endswith("; 1 left out (not files): ./tree/link\n")
     again = ft("get", "-r", served.url("tree"), cwd=tmp_path).ok().out
-    assert again.startswith("./tree: 0 files verified, 0 bytes sent in ")
+    assert again.startswith("./tree: 0 files verified, 0 bytes transferred in ")
     assert "; 4 already there" in again
     assert ft("get", "-rq", served.url("tree"), cwd=tmp_path).ok().out == ""
 
@@ -258,9 +258,11 @@ def test_removal(served: Place, tmp_path: Path) -> None:
     dry = ft(*command, "-n", cwd=tmp_path).ok().out
     *lines, account = dry.splitlines()
     assert sorted(lines) == sorted(
-        [*(f"would send: ./tree/{name}" for name in FILES), "would remove: ./tree/old"]
+        [*(f"would transfer: ./tree/{name}" for name in FILES), "would remove: ./tree/old"]
     )
-    assert account == "./tree: 4 to send, 50 kB; 2 folders, 1 file to remove; nothing was changed"
+    assert (
+        account == "./tree: 4 to transfer, 50 kB; 2 folders, 1 file to remove; nothing was changed"
+    )
     assert tree(target) == before
     done = ft(*command, cwd=tmp_path).ok().out
     assert "removed: ./tree/old\n" in done
@@ -274,10 +276,10 @@ def test_a_dry_run_of_a_file(place: Place, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "a").write_bytes(b"a")
     command = ("put", "-r", "a", "t", place.url())
-    assert f"would send: {place.folder.name}/a\n" in ft(*command, "-n", cwd=tmp_path).ok().out
+    assert f"would transfer: {place.folder.name}/a\n" in ft(*command, "-n", cwd=tmp_path).ok().out
     assert not os.listdir(place.folder)
     ft(*command, cwd=tmp_path).ok()
-    assert "would send" not in ft(*command, "-n", cwd=tmp_path).ok().out
+    assert "would transfer" not in ft(*command, "-n", cwd=tmp_path).ok().out
     assert "folder" in ft("put", "-rn", "a", place.url("t"), cwd=tmp_path).sentence
 
 
@@ -316,7 +318,7 @@ def test_a_file_in_a_dry_run(place: Place, tmp_path: Path) -> None:
     """It is named, and nothing of it is sent."""
     (tmp_path / "file").write_bytes(b"content")
     said = ft("put", "-r", "--dry-run", tmp_path / "file", place.url()).ok().out
-    assert said == f"would send: {place.folder.name}/file\n"
+    assert said == f"would transfer: {place.folder.name}/file\n"
     assert not list(place.folder.iterdir())
     assert ft("put", "-rn", "--json", tmp_path / "file", place.url()).line["status"] == "would send"
 
@@ -337,7 +339,7 @@ def test_interrupted_and_carried_on(place: Place, tmp_path: Path, direction: str
     interrupt(process)
     ended = outcome(process)
     assert (ended.status, ended.out) == (130, "")
-    assert ended.err == "ft: interrupted; run the same command again to carry on\n"
+    assert ended.err == "ft: interrupted; run the same command again to resume\n"
     wait_until(lambda: not list(target.glob(".ft-*")))
     arrived = len(os.listdir(target))
     assert 100 < arrived < 800

@@ -178,7 +178,7 @@ def test_stopped_in_the_middle_of_a_transfer(tmp_path: Path) -> None:
         server.stop()
         assert time.monotonic() - began < 8
         failed = outcome(process)
-    assert "run again to carry on" in failed.sentence
+    assert "run again to resume" in failed.sentence
     assert kept_in(tmp_path / "to") > 0
 
 

@@ -67,13 +67,15 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # as above
         except ValueError:
             rate = 0
         if rate < 1:
-            self.fail(f"{value!r} is not a rate; write bytes a second, as in 500k, 700M or 1.5G")
+            self.fail(
+                f"{value!r} is not a rate; write bytes per second, such as 500k, 700M or 1.5G"
+            )
         return float(rate)
 
 
 _STREAM = "-"
 """What standard input and output are called; a file of this name is ./-"""
-_QUIET = click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 _VERBOSE = click.option(
     "--verbose", "-v", is_flag=True, help="Say what is waited for until there is a connection."
 )
@@ -83,12 +85,12 @@ _TIMEOUT = click.option(
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="Give up when the server, at its turn, says nothing for so long.",
+    help="Give up if the server should answer and is silent for this long.",
 )
 _REPORTING = (
     _QUIET,
     _VERBOSE,
-    click.option("--json", is_flag=True, help="Print one JSON object a line, for scripts."),
+    click.option("--json", is_flag=True, help="Print one JSON object per line, for scripts."),
     _TIMEOUT,
 )
 _RETRY = click.option(
@@ -102,14 +104,16 @@ _RETRY = click.option(
 _TLS_CA = click.option(
     "--tls-ca",
     metavar="FILE",
-    help="Trust the certificates in this PEM file, not the system's.",
+    help="Trust the certificates in this PEM file instead of the system's.",
 )
 _NO_PROGRESS = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 _RECURSIVE = click.option(
-    "-r", "--recursive", "deep", is_flag=True, help="Whole folders, with all below them."
+    "-r", "--recursive", "deep", is_flag=True, help="Whole folders, with everything in them."
 )
 _NO_SYNC = click.option(
-    "--no-sync", is_flag=True, help="Don't wait for the disk: what is done may not outlast a crash."
+    "--no-sync",
+    is_flag=True,
+    help="Don't wait for the disk: files may be lost if a machine crashes.",
 )
 _COMPARING = (
     click.option(
@@ -125,17 +129,19 @@ _OF_TREES = (
         "--exclude",
         multiple=True,
         metavar="PATTERN",
-        help="With -r: leave out what matches, as in .gitignore.",
+        help="With -r: leave out files that match, as in .gitignore.",
     ),
     click.option(
         "--include",
         multiple=True,
         metavar="PATTERN",
-        help="With -r: take what matches although it is excluded; alone: only that.",
+        help="With -r: include files that match, even if excluded; without --exclude, only those.",
     ),
     click.option("--links", is_flag=True, help="With -r: copy symbolic links as links."),
     click.option(
-        "--delete", is_flag=True, help="With -r: remove what the source doesn't have, at the end."
+        "--delete",
+        is_flag=True,
+        help="With -r: at the end, remove files that the source doesn't have.",
     ),
     click.option(
         "--max-delete",
@@ -144,14 +150,14 @@ _OF_TREES = (
         help="With --delete: remove no more than N files and folders.",
     ),
     click.option(
-        "-n", "--dry-run", is_flag=True, help="With -r: change nothing, and say what would be."
+        "-n", "--dry-run", is_flag=True, help="With -r: change nothing, and say what would be done."
     ),
 )
 _LIMIT_RATE = click.option(
     "--limit-rate",
     type=Rate(),
     metavar="RATE",
-    help="Bytes a second at most: 500k, 700M, 1.5G.",
+    help="Maximum bytes per second: 500k, 700M, 1.5G.",
 )
 _MOVING = (
     *_COMPARING,
@@ -228,9 +234,9 @@ def _check_stream(how: dict[str, bool]) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, "-V", "--version", prog_name="ft")
 def cli() -> None:
-    """Get files from one machine to another: verified, and carried on after anything goes wrong.
+    """Move files between machines: verified, and resumed when something goes wrong.
 
-    A command that was cut off is carried on by running it again.
+    To resume an interrupted command, run it again.
     """
 
 
@@ -263,11 +269,11 @@ def show_help(context: click.Context, command: str | None) -> int:
 def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
     """Download files, or with -r whole folders.
 
-    DEST is a file, or a folder if it exists as one or ends in "/" (then it is made); it is the
-    current folder if left out.  A file has its name only once it is verified.  DEST may be "-",
-    standard output.
+    DEST is a file, or a folder if it is an existing folder or ends in "/" (then it is created); the
+    default is the current folder.  A file gets its name only when it has been verified.  DEST may
+    be "-", standard output.
 
-    With -r, what is in ft://HOST/NAME/ goes into DEST, and ft://HOST/NAME becomes DEST/NAME.
+    With -r, the contents of ft://HOST/NAME/ go into DEST, and ft://HOST/NAME becomes DEST/NAME.
     """
     *urls, last = sources
     dest = "."
@@ -313,10 +319,10 @@ def get(sources: tuple[str, ...], deep: bool, **given: Any) -> int:
 def put(paths: tuple[str, ...], url: Location, deep: bool, **given: Any) -> int:
     """Upload files, or with -r whole folders.
 
-    A URL that ends in "/" is a folder, else it is the file's new name.  A file that is there is
+    A URL that ends in "/" is a folder; otherwise it is the file's new name.  An existing file is
     replaced in one step, unless the server forbids it.  PATH may be "-", standard input.
 
-    With -r, what is in NAME/ goes into the URL's folder, and NAME becomes NAME in it.
+    With -r, the contents of NAME/ go into the URL's folder, and NAME becomes NAME in it.
     """
     for path in paths:
         if is_url(path):
@@ -381,7 +387,7 @@ def cat(urls: tuple[Location, ...], **given: Any) -> int:
 @click.option(
     "--partial",
     is_flag=True,
-    help="List what the server keeps of transfers that were cut off; ft rm removes it.",
+    help="List partial files of interrupted transfers; ft rm removes them.",
 )
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(_RETRY, *_REPORTING, _TLS_CA)
@@ -408,9 +414,9 @@ def list_folders(
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(_PARENTS, *_REPORTING, _TLS_CA)
 def make_folders(urls: tuple[Location, ...], parents: bool, **given: Any) -> int:
-    """Make folders; the one that each is in must be there.
+    """Make folders; the parent folder must exist.
 
-    With --parents it is made, too, and it is no failure where a folder is there already.
+    With --parents it is made, too, and a folder that exists already is not a failure.
     """
     _check_below_root(urls)
     with loading(urls):
@@ -430,8 +436,9 @@ def make_folders(urls: tuple[Location, ...], parents: bool, **given: Any) -> int
 def rename(url: Location, new: str, **given: Any) -> int:
     """Rename a file or a folder, in one step.
 
-    NEW is a URL on the same server, or a path from its root; if it ends in "/", it is a folder to
-    go to.  A file that is there is replaced, unless the server forbids it; a folder never is.
+    NEW is a URL on the same server, or a path from its root; if it ends in "/", it is the
+    folder to move into.  An existing file is replaced, unless the server forbids it, and a
+    folder never.
     """
     _check_below_root([url])
     path = _path_on(url, new)
@@ -448,13 +455,15 @@ def rename(url: Location, new: str, **given: Any) -> int:
         "ft rm ft://host/old.txt", "ft rm 'ft://host/*.tmp'", "ft rm -r ft://host/old"
     ),
 )
-@click.option("-r", "--recursive", "deep", is_flag=True, help="Remove folders, with all in them.")
+@click.option(
+    "-r", "--recursive", "deep", is_flag=True, help="Remove folders, with everything in them."
+)
 @click.argument("urls", nargs=-1, required=True, type=Url(), metavar="URL...")
 @_with(*_REPORTING, _TLS_CA)
 def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
-    """Remove files, for good; with -r, folders with all that is in them.
+    """Remove files, for good; with -r, folders with everything in them.
 
-    It stops in a folder at the first failure; what was removed by then is removed.
+    In a folder it stops at the first failure; files removed by then are gone.
     """
     _check_below_root(urls)
     with loading(urls):
@@ -467,7 +476,7 @@ def remove(urls: tuple[Location, ...], deep: bool, **given: Any) -> int:
 @cli.command(epilog=_examples("ft lab localhost:8069"))
 @click.argument("host", metavar="HOST[:PORT]")
 @click.argument("folder", default="rec", metavar="[DIR]")
-@click.option("--name", help="The file's name, where what arrives can be read in several ways.")
+@click.option("--name", help="The file's name, if the data can be read in several ways.")
 @_with(_NO_PROGRESS, *_REPORTING)
 def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
     """Receive the one file that a lab server offers, into DIR (default "rec")."""
@@ -486,7 +495,7 @@ def lab(host: str, folder: str, name: str | None, **given: Any) -> int:
 @cli.command(epilog=_examples('eval "$(ft completion bash)"'))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
-    """Print what makes a shell complete ft's commands.
+    """Print a script that makes a shell complete ft's commands.
 
     For bash, in ~/.bashrc:  eval "$(ft completion bash)"
     """
@@ -534,7 +543,7 @@ def _check_input(paths: Sequence[str], url: Location, deep: bool) -> None:
 def _check_below_root(places: Sequence[Location]) -> None:
     for place in places:
         if not place.path.strip(b"/"):
-            raise click.UsageError(f"{place} is the root itself; name something in it")
+            raise click.UsageError(f"{place} is the root; name something in it")
 
 
 def _path_on(place: Location, new: str) -> bytes:

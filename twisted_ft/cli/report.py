@@ -137,7 +137,7 @@ class Report:
         if self.options.json:
             self.line(path=target, status="would send")
         else:
-            self.note(f"would send: {escaped(target)}")
+            self.note(f"would transfer: {escaped(target)}")
 
     def note(self, sentence: str) -> None:
         """A result that is a sum of others; JSON has these."""
@@ -190,7 +190,7 @@ class Report:
         :param carries_on: whether the same command goes on with what has arrived
         """
         self.end_bar()
-        again = "; run the same command again to carry on" if carries_on else ""
+        again = "; run the same command again to resume" if carries_on else ""
         self.say(f"interrupted{again}")
 
     def line(self, **fields: Any) -> None:
@@ -245,7 +245,7 @@ def _sentence(delivery: Delivery, verified: bool) -> str:
     if delivery.seconds > 0 and delivery.sent:
         text += f" ({size(delivery.sent / delivery.seconds)}/s)"
     if delivery.resumed_from:
-        text += f", carried on from {size(delivery.resumed_from)}"
+        text += f", resumed from {size(delivery.resumed_from)}"
     text += ", verified" if verified else ""
     return text + ("; it has grown since" if delivery.grown else "")
 

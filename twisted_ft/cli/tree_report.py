@@ -116,12 +116,12 @@ class TreeReport:
     def _sentence(self, seconds: float) -> str:
         if self._dry_run:
             sent, removed = self._counts["would send"], self._counted("would remove")
-            text = f"{escaped(self._target)}: {sent:,} to send, {size(self._to_send)}"
+            text = f"{escaped(self._target)}: {sent:,} to transfer, {size(self._to_send)}"
             text += f"; {removed} to remove{self._ill()}"
             return f"{text}; nothing was changed"
         done = self._counts["done"]
         text = f"{escaped(self._target)}: {done:,} file{'' if done == 1 else 's'} verified"
-        text += f", {size(self._sent)} sent in {seconds:.1f} s"
+        text += f", {size(self._sent)} transferred in {seconds:.1f} s"
         if self._counts["skipped"]:
             text += f"; {self._counts['skipped']:,} already there"
         if self._counts["removed"]:
@@ -129,7 +129,7 @@ class TreeReport:
         text += self._ill()
         left_out = self._counts["left out"]
         if left_out:
-            text += f"; {left_out:,} left out (no files): "
+            text += f"; {left_out:,} left out (not files): "
             text += ", ".join(self._left_out)
             text += ", ..." if left_out > _NAMED else ""
         return text

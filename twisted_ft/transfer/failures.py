@@ -32,7 +32,7 @@ def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
         return reason.value
     if type(reason.value).__module__.partition(".")[0] in _TLS_MODULES:
         if conversation.is_open:
-            return ConnectionFailed("what came over TLS was damaged; run again to carry on")
+            return ConnectionFailed("the TLS data was damaged; run again to resume")
         return _tls_failure(reason)
     if not conversation.is_open and reason.check(ConnectionDone, ConnectionLost):
         if conversation.side is Side.CLIENT:
@@ -43,7 +43,7 @@ def why_lost(reason: Failure, conversation: Conversation) -> ConnectionFailed:
         return ConnectionFailed("the client closed the connection before greeting")
     closed = reason.check(ConnectionDone)
     what = "the other side closed the connection" if closed else "the connection was lost"
-    return ConnectionFailed(f"{what}; run again to carry on")
+    return ConnectionFailed(f"{what}; run again to resume")
 
 
 def _tls_failure(reason: Failure) -> Untrusted:

@@ -206,7 +206,7 @@ def test_a_damaged_record_ends_the_transfer_with_a_sentence(
         receive(self, data)
 
     monkeypatch.setattr(TLSMemoryBIOProtocol, "dataReceived", damaged)
-    with pytest.raises(FileTransferError, match="run again to carry on"):
+    with pytest.raises(FileTransferError, match="run again to resume"):
         network.run(client.get("there", tmp_path / "back"))
     assert not (tmp_path / "back").exists()
 
