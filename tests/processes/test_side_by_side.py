@@ -42,7 +42,7 @@ def test_an_upload_of_a_name_that_is_on_its_way(place: Place, tmp_path: Path) ->
     waited = outcome(second)
     assert waited.line["status"] == "done"
     assert "trying again in 1 s (1 of 5)" in waited.err
-    assert "another transfer to this name is under way" in waited.err
+    assert "another transfer to this name is running" in waited.err
     assert (place.folder / "name").read_bytes() == b"b"
 
 
@@ -74,7 +74,7 @@ def test_two_downloads_to_one_name(place: Place, tmp_path: Path) -> None:
     outcome(first).ok()
     waited = outcome(second)
     assert waited.line["status"] == "skipped"
-    assert "another transfer to this name is under way" in waited.err
+    assert "another transfer to this name is running" in waited.err
     assert (tmp_path / "a").read_bytes() == content
 
 

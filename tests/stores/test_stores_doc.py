@@ -150,7 +150,7 @@ def test_a_whole_zip_file_is_fetched_and_nothing_is_put(tmp_path: Path) -> None:
         lambda: gathered(client.put_tree(tmp_path / "here", "b")),
     ]
     for change in changes:
-        with pytest.raises(ReadOnly, match="it only gives files"):
+        with pytest.raises(ReadOnly, match="this server is read-only"):
             network.run(change())
 
 

@@ -74,7 +74,7 @@ def refusal(lacking: Right, held: Right, path: bytes) -> FileTransferError:
     :param path: what it was about
     """
     if not held & CHANGING and lacking & CHANGING:
-        return ReadOnly("nothing can be changed on this server: it only gives files")
+        return ReadOnly("nothing can be changed: this server is read-only")
     word = next(word for right, word in _WORDS.items() if right & lacking)
     kind = ReadOnly if lacking & CHANGING else Forbidden
     return kind(f"{escaped(path) or '/'}: nothing may be {word} here")

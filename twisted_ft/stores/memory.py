@@ -235,7 +235,7 @@ class MemoryStore:
             if path == new:
                 self._check_free(new)
             if not is_file and new.startswith(path + b"/"):
-                raise BadName(f"{escaped(path)}: a folder can't go into itself")
+                raise BadName(f"{escaped(path)}: a folder can't be moved into itself")
             self._check_folders(new_names[:-1])
             self._keep_folder(names[:-1])
             if is_file:
@@ -279,8 +279,7 @@ class MemoryStore:
         """Drop what is kept of one file."""
         if path in self.receiving:
             raise Busy(
-                f"{escaped(path)}: a transfer to this name is under way; "
-                "try again when it has ended"
+                f"{escaped(path)}: a transfer to this name is running; try again when it has ended"
             )
         self.partials.pop(path, None)
 
@@ -334,13 +333,14 @@ class MemoryStore:
             )
         if path in self.files and not overwrite:
             raise AlreadyExists(
-                f"{escaped(path)}: there is a file of this name, and it may not be replaced"
+                f"{escaped(path)}: there is already a file with this name, "
+                "and it may not be replaced"
             )
 
     def _partial_for(self, file: Attributes) -> _Partial:
         if file.path in self.receiving:
             raise Busy(
-                f"{escaped(file.path)}: another transfer to this name is under way; "
+                f"{escaped(file.path)}: another transfer to this name is running; "
                 "try again when it has ended"
             )
         self.receiving.add(file.path)
@@ -375,7 +375,7 @@ class MemoryStore:
     def _check_quiet(self, path: bytes) -> None:
         """Whether no sink is open below a folder."""
         if _below(self.receiving, path):
-            raise Busy(f"{escaped(path)}: a transfer to this folder is under way; try again")
+            raise Busy(f"{escaped(path)}: a transfer to this folder is running; try again")
 
     def _is_folder(self, path: bytes) -> bool:
         below = path + b"/"

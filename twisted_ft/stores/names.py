@@ -47,7 +47,7 @@ def components(path: bytes) -> list[bytes]:
     if len(path) > PATH_MAX:
         raise BadName(f"{escaped(path[:40])}...: a path has at most {PATH_MAX} bytes")
     if b"\0" in path:
-        raise BadName(f"{escaped(path)}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(path)}: a name can't contain a NUL byte")
     if path.startswith(b"/"):
         raise BadName(
             f"{escaped(path)}: names are relative to the served folder; leave the first / out"
@@ -77,7 +77,7 @@ def changeable_components(path: bytes) -> list[bytes]:
     """
     names = components(path)
     if not names:
-        raise BadName("the root itself can't be made, renamed or removed; name what is in it")
+        raise BadName("the root can't be made, renamed or removed; name something in it")
     return names
 
 
@@ -91,11 +91,13 @@ def check_link_target(path: bytes, target: bytes) -> None:
     """
     if _leads_out(path, target):
         raise BadName(
-            f"{escaped(path)}: this link to {escaped(target)} would lead out of the folder, "
-            "or may; it isn't made"
+            f"{escaped(path)}: this link to {escaped(target)} leads, or may lead, "
+            "out of the folder, so it wasn't created"
         )
     if target.startswith(b"/"):
-        raise BadName(f"{escaped(path)}: this link to {escaped(target)} is absolute; it isn't made")
+        raise BadName(
+            f"{escaped(path)}: this link to {escaped(target)} is absolute, so it wasn't created"
+        )
 
 
 def check_link_move(path: bytes, new: bytes, target: bytes) -> None:
@@ -128,18 +130,20 @@ def check_for_windows(names: list[bytes]) -> None:
     """
     for name in names:
         if _NOT_ON_WINDOWS.search(name):
-            raise BadName(f"{escaped(name)}: Windows can't hold a file of this name")
+            raise BadName(f"{escaped(name)}: Windows doesn't allow a file with this name")
         try:
             name.decode()
         except UnicodeDecodeError:
-            raise BadName(f"{escaped(name)}: Windows can't hold a name that isn't UTF-8") from None
+            raise BadName(
+                f"{escaped(name)}: Windows doesn't allow a name that isn't UTF-8"
+            ) from None
 
 
 def _check(name: bytes, path: bytes) -> None:
     if not name:
         raise BadName(f"{escaped(path)}: there is an empty name in this path")
     if name in (b".", b".."):
-        raise BadName(f"{escaped(path)}: a path can't go through '.' or '..'")
+        raise BadName(f"{escaped(path)}: a path can't contain '.' or '..'")
     if len(name) > NAME_MAX:
         raise BadName(
             f"{escaped(name[:40])}...: a name has at most {NAME_MAX} bytes, not {len(name)}"

@@ -90,7 +90,7 @@ class PiecewisePacker:
 
     def _check(self) -> None:
         if self._stopped:
-            raise Cancelled("nobody wants it any more")
+            raise Cancelled("it is no longer wanted")
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""
@@ -185,13 +185,13 @@ class PiecewiseUnpacker:
     def _take(self, folder: bytes, item: Item) -> Outcome:
         path = join(folder, item.name)
         if b"/" in item.name:
-            raise BadName(f"{escaped(path)}: a name can't hold a slash")
+            raise BadName(f"{escaped(path)}: a name can't contain a slash")
         if not item.name and (isinstance(item, Whole) or getattr(item, "kind", "") == "file"):
             raise NotADirectory(f"{escaped(path)}: the root of a tree is a folder")
         if isinstance(item, Whole):
             return self._write(path, item)
         if isinstance(item, Link):
-            raise Unsupported(f"{escaped(path)}: there is no room for links here")
+            raise Unsupported(f"{escaped(path)}: this store can't hold links")
         if isinstance(item, Settled):
             return Outcome.HELD
         if isinstance(item, Summed):
@@ -257,7 +257,7 @@ class PiecewiseUnpacker:
     def _write(self, path: bytes, item: Whole) -> Outcome:
         if blake3(item.content).digest() != item.blake3:
             raise Corrupt(
-                f"{escaped(path)}: what arrived isn't what was sent; run again to have it"
+                f"{escaped(path)}: the data was damaged on the way; run again to get the file"
             )
         file = Attributes(path, len(item.content), item.mtime, item.mode, item.blake3)
         if self._has(file, item.blake3):

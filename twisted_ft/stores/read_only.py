@@ -45,4 +45,4 @@ class ReadOnlyStore(ABC):
 
 
 def _read_only() -> ReadOnly:
-    return ReadOnly("nothing can be changed here: this store only gives files")
+    return ReadOnly("nothing can be changed here: this store is read-only")

@@ -33,18 +33,19 @@ _BY_ERRNO: dict[int, tuple[type[FileTransferError], str]] = {
     errno.EACCES: (Forbidden, "permission denied"),
     errno.EPERM: (Forbidden, "operation not permitted"),
     errno.EROFS: (ReadOnly, "the file system is read-only"),
-    errno.EEXIST: (AlreadyExists, "there is a file of this name already"),
+    errno.EEXIST: (AlreadyExists, "there is already a file with this name"),
     errno.ENOSPC: (NoSpace, "no space left on the disk; make room, and try again"),
     errno.EDQUOT: (NoSpace, "the disk quota is used up; make room, and try again"),
     errno.EFBIG: (NoSpace, "the file is too large for the file system"),
     errno.ENAMETOOLONG: (BadName, "the name is too long for the file system"),
-    errno.EILSEQ: (BadName, "the file system can't hold this name"),
+    errno.EILSEQ: (BadName, "the file system doesn't allow this name"),
     errno.ENOTEMPTY: (Busy, "something was put into the folder while it was removed; try again"),
     errno.ESTALE: (SourceChanged, "the file changed while it was being sent; try again"),
-    errno.EBUSY: (Busy, "the operating system uses it; try again later"),
+    errno.EBUSY: (Busy, "the operating system is using it; try again later"),
     errno.EXDEV: (
         StorageFailed,
-        "the new name is on another file system, where only a copy can go; get it, and put it",
+        "the new name is on another file system, so it can't be renamed; "
+        "download it, and upload it there",
     ),
 }
 
@@ -73,18 +74,18 @@ def source_changed(path: bytes) -> SourceChanged:
 
 def folder_in_the_way(path: bytes) -> IsADirectory:
     """Where a tree has a file, there is a folder."""
-    return IsADirectory(f"{escaped(path)}: this is a folder, and no file can take its place")
+    return IsADirectory(f"{escaped(path)}: this is a folder, and a file can't replace it")
 
 
 def file_in_the_way(path: bytes) -> NotADirectory:
     """Where a tree has a folder, there is something else."""
-    return NotADirectory(f"{escaped(path)}: a folder must be here, and this is not one")
+    return NotADirectory(f"{escaped(path)}: this must be a folder, and isn't one")
 
 
 def already_exists(path: bytes) -> AlreadyExists:
     """The failure where a file may not be replaced."""
     return AlreadyExists(
-        f"{escaped(path)}: there is a file of this name, and it may not be replaced"
+        f"{escaped(path)}: there is already a file with this name, and it may not be replaced"
     )
 
 
@@ -92,6 +93,6 @@ def unsayable(path: bytes, count: int) -> BadName:
     """The failure where ``count`` names in a folder make a path too long."""
     names = "1 name" if count == 1 else f"{count} names"
     return BadName(
-        f"{escaped(path[:40])}...: {names} in it too long for a path to be said, which has at most "
+        f"{escaped(path[:40])}...: {names} in it would make a path longer than "
         f"{PATH_MAX} bytes; move the folder up, or give it shorter names"
     )

@@ -129,7 +129,7 @@ def test_a_path_that_is_too_long_is_told_of_at_the_end(place: Path) -> None:
         pass
     found = store.kept(b"", True)
     assert next(found).path == b"folder/new"
-    with pytest.raises(BadName, match="1 name in it too long"):
+    with pytest.raises(BadName, match="1 name in it would make a path longer"):
         next(found)
 
 

@@ -187,7 +187,7 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     for pieces in ("1", "50"):
         with _running(_RECEIVE, str(tmp_path), pieces) as process:
             _heard(process, 1)
-            with pytest.raises(Busy, match="another transfer to this name is under way"):
+            with pytest.raises(Busy, match="another transfer to this name is running"):
                 store.sink(file, True)
             with pytest.raises(Busy):
                 store.sink(described(b"new", b"other", version=b"2"), True)

@@ -155,7 +155,7 @@ def test_a_folder_into_which_a_file_is_on_its_way() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_server_that_is_only_read(name: str) -> None:
     network, client = serve(store(), writable=False)
-    with pytest.raises(ReadOnly, match="nothing can be changed on this server"):
+    with pytest.raises(ReadOnly, match="this server is read-only"):
         network.run(CALLS[name](client))
     assert paths(network, client) == [b"a", b"folder"]
 

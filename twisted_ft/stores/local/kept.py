@@ -128,9 +128,7 @@ def let_go(folder: Folder, part: bytes, path: bytes) -> bool:
             return True
     if look(folder, part) is None:  # it has arrived meanwhile
         return False
-    raise Busy(
-        f"{escaped(path)}: a transfer to this name is under way; try again when it has ended"
-    )
+    raise Busy(f"{escaped(path)}: a transfer to this name is running; try again when it has ended")
 
 
 def sweep(

@@ -69,4 +69,4 @@ def missing_folder(dest: str, folder: str) -> NotFound:
 
 def _check_nul(path: str) -> None:
     if "\0" in path:
-        raise BadName(f"{escaped(path)}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(path)}: a name can't contain a NUL byte")

@@ -56,7 +56,7 @@ def clear(folder: Folder, name: bytes) -> None:
         if error.errno != errno.EPERM:
             raise
         raise Forbidden(
-            f"{escaped(name)}: what is in the way here belongs to another user, and can't be "
+            f"{escaped(name)}: something in the way belongs to another user, and can't be "
             "removed; ask them to remove it"
         ) from error
 

@@ -47,7 +47,7 @@ class LocalPacker:
 
     def _check(self) -> None:
         if self._stopped:
-            raise Cancelled("nobody wants it any more")
+            raise Cancelled("it is no longer wanted")
 
     def describe(self, path: bytes) -> Item:
         """See IPacker."""

@@ -103,7 +103,7 @@ class PartialFile:
                 raise
             os.close(fd)
         raise Busy(
-            f"{escaped(self._file.path)}: another transfer to this name is under way; "
+            f"{escaped(self._file.path)}: another transfer to this name is running; "
             "try again when it has ended"
         )
 
@@ -163,7 +163,7 @@ class PartialFile:
             try:
                 if not self._folder.is_still(self._part, os.fstat(self._fd)):
                     raise StorageFailed(
-                        f"{escaped(self._file.path)}: what had arrived of it was removed by "
+                        f"{escaped(self._file.path)}: its partial file was removed by "
                         "another program; try again"
                     )
                 self._complete()
@@ -261,7 +261,7 @@ def remove_partial(folder: Folder, name: bytes, path: bytes) -> None:
         return
     try:
         if not system.lock(fd) or not folder.is_still(name, status):
-            raise Busy(f"{escaped(path)}: a transfer to this folder is under way; try again")
+            raise Busy(f"{escaped(path)}: a transfer to this folder is running; try again")
         if not system.MOVES_OPEN_FILES:
             os.close(fd)
             fd = -1

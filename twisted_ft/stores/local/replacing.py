@@ -49,8 +49,8 @@ def check_replaceable(folder: Folder, name: bytes, status: os.stat_result, path:
         raise NotAFile(f"{escaped(path)}: this is not a file, and is not replaced")
     if not _leads_to_a_file(folder, name):
         raise NotAFile(
-            f"{escaped(path)}: this link leads to what is not a file, such as a device, or can't "
-            "be looked at; it is not replaced"
+            f"{escaped(path)}: this link leads to something that is not a file, such as a "
+            "device, or can't be looked at; it is not replaced"
         )
 
 

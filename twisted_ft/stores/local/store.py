@@ -275,7 +275,7 @@ class LocalStore:
             if path == new:
                 raise _taken(new)
             if is_folder and new.startswith(path + b"/"):
-                raise BadName(f"{escaped(path)}: a folder can't go into itself")
+                raise BadName(f"{escaped(path)}: a folder can't be moved into itself")
             with os_errors_named(new), self._folder(new_folders) as there:
                 check_moved_links(here, name, path, new)
                 try:

@@ -173,7 +173,7 @@ class LocalUnpacker:
         if not item.name:
             return self._take_root(folder, item)
         if b"/" in item.name:
-            raise BadName(f"{escaped(join(folder, item.name))}: a name can't hold a slash")
+            raise BadName(f"{escaped(join(folder, item.name))}: a name can't contain a slash")
         file_components(item.name)
         return self._take_into(folder, item)
 
@@ -393,7 +393,7 @@ class LocalUnpacker:
         """Write a small file under another name."""
         if blake3(item.content).digest() != item.blake3:
             path = escaped(join(staging.path, item.name))
-            raise Corrupt(f"{path}: what arrived isn't what was sent; run again to have it")
+            raise Corrupt(f"{path}: the data was damaged on the way; run again to get the file")
         if not staging.new:
             self._check_free(staging, item.name)
         self._take_room(staging, item)
