@@ -61,7 +61,7 @@ class Uploads:
         if upload is None or not _is_same(upload.file, file) or not _is_silent(upload, now):
             return
         over = upload.over.wait()
-        upload.protocol.abort(Cancelled("another connection carries its upload on"))
+        upload.protocol.abort(Cancelled("another connection continues this upload"))
         await over
 
 

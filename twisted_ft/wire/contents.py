@@ -171,9 +171,11 @@ class ListingContents(Contents):
             if path == self._path:  # not all of it is listed
                 return below
         if before and not (path.startswith(self._path) and path[before - 1 : before] == b"/"):
-            raise _misplaced(entry, "names what isn't in the folder that was asked for")
+            raise _misplaced(entry, "names something that isn't in the folder that was asked for")
         if not self._deep and b"/" in below:
-            raise _misplaced(entry, "names what isn't directly in the folder that was asked for")
+            raise _misplaced(
+                entry, "names something that isn't directly in the folder that was asked for"
+            )
         if not all(below.split(b"/")):
             raise _misplaced(entry, "names nothing")
         return below
@@ -236,7 +238,7 @@ def item_count(parcel: Parcel) -> int:
 
 
 def _incomplete(what: str, said: int, things: str, came: int) -> ProtocolError:
-    return ProtocolError(f"{what} that is to have {said} {things}, and has {came}")
+    return ProtocolError(f"{what} should have {said} {things}, but has {came}")
 
 
 def _misplaced(entry: Entry, what: str) -> ProtocolError:

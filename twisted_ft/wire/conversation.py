@@ -339,7 +339,7 @@ class Conversation:
         self._check_new(number, self.side, message)
         if not self.may_open:
             raise OverLimit(
-                f"the other side takes {self.peer_limits.exchanges} exchanges at once, at most"
+                f"the other side allows at most {self.peer_limits.exchanges} exchanges at once"
             )
         return opened_by_us(number, type(message))
 

@@ -177,7 +177,7 @@ class FrameReader:
         elif frame.kind != MESSAGE:
             raise ProtocolError(f"a frame of unknown kind {frame.kind}")
         elif frame.length > self._limit:
-            raise OverLimit(f"a message of {frame.length} bytes; at most {self._limit} are taken")
+            raise OverLimit(f"a message of {frame.length} bytes; at most {self._limit} are allowed")
 
     def _hold(self, rest: bytes | memoryview, wanted: int) -> memoryview:
         """Keep what is missing to have ``wanted`` bytes, and give back what lies behind it."""

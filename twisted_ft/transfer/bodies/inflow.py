@@ -150,7 +150,7 @@ class Inflow:
     def _hash_kept(self) -> int:
         for piece in read_ahead(self._sink.kept()):
             if self._stopped:
-                raise Cancelled("nobody wants it any more")
+                raise Cancelled("it is no longer wanted")
             self._digest.update(piece)
         return 0
 

@@ -116,6 +116,6 @@ class ConsumerInflow(Inflow):
             while self._holds and not self._stopped:
                 await self._news.wait()
             if self._stopped:
-                raise Cancelled("nobody wants it any more")
+                raise Cancelled("it is no longer wanted")
             self._consumer.write(bytes(piece))
         return sum(len(piece) + PIECE_COST for piece in pieces)

@@ -204,7 +204,7 @@ class PeerTimeout:
         self._timed_out(TimedOut(f"the other side hasn't greeted within {seconds} seconds"))
 
     def _said_nothing(self) -> None:
-        self._timed_out(TimedOut(f"the other side has said nothing for {self._silence} seconds"))
+        self._timed_out(TimedOut(f"the other side has been silent for {self._silence} seconds"))
 
     def _look_at_taking(self) -> None:
         taken, self._looks = self._taken(), self._looks + 1
@@ -213,7 +213,7 @@ class PeerTimeout:
         if self._looks < LOOKS:
             self._taking.run(self._silence / LOOKS)
         else:
-            text = f"the other side has taken nothing for {self._silence} seconds"
+            text = f"the other side has read nothing for {self._silence} seconds"
             self._timed_out(TimedOut(text))
 
     def _look_at_body(self) -> None:

@@ -20,7 +20,7 @@ class Reading(Receiving):
     :param to: takes the bytes: a consumer, or what may block
     """
 
-    _DAMAGED = "what has been passed on isn't what was sent; don't use it"
+    _DAMAGED = "the data was damaged on the way; don't use what has been passed on"
 
     def __init__(
         self, protocol: FileTransferProtocol, to: IConsumer | Output, tracker: TransferTracker

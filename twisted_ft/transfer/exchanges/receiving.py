@@ -33,7 +33,7 @@ class Receiving(Dialogue):
     :param durable: whether it is synced at all
     """
 
-    _DAMAGED = "what arrived isn't what was sent; it is dropped"
+    _DAMAGED = "the data was damaged on the way; it was dropped"
 
     def __init__(
         self,
@@ -137,7 +137,9 @@ class Receiving(Dialogue):
             found = await hashing
         self.check()
         if found != done.blake3:
-            raise Differs(f"{escaped(file.path)}: what is there has the same size, and differs")
+            raise Differs(
+                f"{escaped(file.path)}: the file there has the same size but other content"
+            )
         return done.blake3
 
     async def _receive_or_keep(
