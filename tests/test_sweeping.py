@@ -89,7 +89,7 @@ def test_one_line_says_what_went(clock: Clock, threads: _Threads, store: MemoryS
         clock.advance(HOUR)
         threads.run()
     assert [formatEvent(event) for event in events] == [
-        "removed what was left of transfers that nobody came back for, 1 in all: 2 bytes"
+        "removed 1 partial file that nobody resumed: 2 bytes"
     ]
     assert len(store.partials) == 1
     service.stopService()
@@ -109,6 +109,6 @@ def test_it_goes_on_where_a_sweep_failed(
             clock.advance(HOUR)
         (event,) = events
         assert event["log_level"] is LogLevel.warn
-        assert "couldn't be looked through: the disk is gone" in (formatEvent(event) or "")
+        assert "partial files couldn't be checked: the disk is gone" in (formatEvent(event) or "")
     threads.run()
     service.stopService()

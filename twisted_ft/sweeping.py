@@ -47,14 +47,14 @@ class Sweeping(TimerService):
         count, size = swept
         if count:
             self.log.info(
-                "removed what was left of transfers that nobody came back for, {count} in all: "
-                "{size:,} bytes",
+                "removed {count} partial {files} that nobody resumed: {size:,} bytes",
                 count=count,
+                files="file" if count == 1 else "files",
                 size=size,
             )
 
     def _say_why_not(self, failure: Failure) -> None:
         self.log.warn(
-            "what is left of transfers couldn't be looked through: {why}; it will be tried again",
+            "partial files couldn't be checked: {why}; trying again later",
             why=failure.getErrorMessage(),
         )

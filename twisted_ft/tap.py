@@ -37,7 +37,7 @@ _PART_KEPT = 10
 def _number(text: str) -> int:
     """A whole number, 1 or more; ValueError else, with what is wanted."""
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is not a whole number from 1 on")
+        raise ValueError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
@@ -47,21 +47,28 @@ class Options(usage.Options):
     synopsis = "[--root DIR] [--listen ENDPOINT]... [--writable] | --lab FILE [--listen ENDPOINT]"
     longdesc = (
         "Serve the files of a folder over TCP to the ft command and to programs that embed it. "
-        "Downloads and uploads are resumed, verified, and in place only when they are whole. "
-        "Without --writable nothing can be changed; without --listen only this machine is served."
+        "Downloads and uploads are resumed, verified, and get their names only when they are "
+        "whole. Without --writable nobody can change anything; without --listen only this machine "
+        "can connect."
     )
     optParameters = [
         ["root", None, ".", "The folder to serve."],
         ["lab", None, None, "Offer this one file to the lab's client instead (see docs/lab.md)."],
-        ["max-connections", None, 1000, "Connections at once; more are sent away.", _number],
-        ["timeout", None, 60, "Seconds that a peer, at its turn, may do nothing.", _number],
+        [
+            "max-connections",
+            None,
+            1000,
+            "Connections at once; more are refused, unless one is idle.",
+            _number,
+        ],
+        ["timeout", None, 60, "Seconds that a peer may do nothing when it should act.", _number],
         ["min-free", None, "64M", "Bytes that uploads leave free on the disk."],
-        ["keep-partial", None, "1d", "How long to keep what has arrived of a cut upload."],
+        ["keep-partial", None, "1d", "How long to keep partial files of interrupted uploads."],
     ]
     optFlags = [
         ["writable", "w", "Take uploads, and let clients make folders, rename and remove."],
-        ["no-sync", None, "Don't sync uploads: what is received may not outlast a crash."],
-        ["no-overwrite", None, "Keep what is there: replace, rename and remove nothing."],
+        ["no-sync", None, "Don't sync uploads: files may be lost in a crash."],
+        ["no-overwrite", None, "Keep existing files: replace, rename and remove nothing."],
     ]
     compData = usage.Completions(
         optActions={"root": usage.CompleteDirs(), "lab": usage.CompleteFiles()}
@@ -238,4 +245,4 @@ def _what(options: Options) -> str:
     if options["writable"]:
         rights = "read, and upload"
         rights += " new files" if options["no-overwrite"] else " and replace files"
-    return f"serving {escaped(options['root'])}: whoever connects may {rights}"
+    return f"serving {escaped(options['root'])}: everybody who connects may {rights}"

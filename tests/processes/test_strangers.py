@@ -111,7 +111,7 @@ def test_a_peer_that_stops_reading(peer: socket.socket, impatient: Server) -> No
     peer.sendall(_message(GET))
     assert b"offer" in peer.recv(4096)
     peer.sendall(_message(["accept", 1, 0]))
-    impatient.wait_for(r"not sent large: the other side has taken nothing for 1 seconds", 10)
+    impatient.wait_for(r"not sent large: the other side has read nothing for 1 seconds", 10)
 
 
 def test_the_log_names_each_stranger(impatient: Server) -> None:
@@ -143,4 +143,4 @@ def test_who_is_idle_makes_room(tmp_path: Path) -> None:
             ft("ls", server.url()).ok()
             assert b"needs the place" in _all_of(first)
             ft("ls", server.url()).ok()
-            server.wait_for("sent away: the server needs the place of this connection")
+            server.wait_for("refused: the server needs the place of this connection")

@@ -46,7 +46,7 @@ def test_lines_of_one_peer(journal: Journal, clock: Clock, log: Sequence[LogEven
     journal(replace(FAILED, peer="other:2"))
     assert len(log) == LINES_OF_ONE + 1
     clock.advance(1)
-    assert lines(log)[-1] == "30 more lines in this second"
+    assert lines(log)[-1] == "30 more lines this second"
     journal(FAILED)
     assert lines(log)[-1] == "peer:1 not sent a: a: no (not-found)"
 

@@ -116,7 +116,7 @@ class LabServerFactory(ServerFactory):
     def admit(self, client: LabServer) -> None:
         """Give a place to who has come; Busy where there is none."""
         if len(self._clients) >= self.max_connections:
-            raise Busy(f"this server takes {self.max_connections} connections at once")
+            raise Busy(f"this server allows {self.max_connections} connections at once")
         self._clients.add(client)
 
     def left(self, client: LabServer) -> None:
@@ -199,7 +199,7 @@ class LabServer(Protocol, TimeoutMixin):
 
     def timeoutConnection(self) -> None:
         """The client has had its time."""
-        self._failure = TimedOut(f"the client has taken nothing for {self._offer.timeout} seconds")
+        self._failure = TimedOut(f"the client has read nothing for {self._offer.timeout} seconds")
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:

@@ -125,7 +125,7 @@ def choose(found: Sequence[Split], name: bytes | None) -> Split:
     """
     if not found:
         raise ConnectionFailed(
-            "the transfer was cut short: the size that was announced doesn't fit what arrived; "
+            "the transfer was cut short: the announced size doesn't fit the bytes that arrived; "
             "run both ends again"
         )
     usable = [split for split in found if _is_usable(split)]
@@ -140,7 +140,7 @@ def choose(found: Sequence[Split], name: bytes | None) -> Split:
         likely = named
     if len(likely) > 1:
         raise Ambiguous(
-            f"what arrived can be read as {_listed(likely)}; "
+            f"the data can be read as {_listed(likely)}; "
             "run both ends again, and say with --name NAME which one it is"
         )
     return likely[0]
@@ -148,7 +148,7 @@ def choose(found: Sequence[Split], name: bytes | None) -> Split:
 
 def _check_usable(split: Split) -> None:
     if b"\0" in split.name:
-        raise BadName(f"{escaped(split.name[:FIELD])}: a name can't hold a NUL byte")
+        raise BadName(f"{escaped(split.name[:FIELD])}: a name can't contain a NUL byte")
     file_components(split.last_name)
 
 

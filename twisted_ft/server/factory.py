@@ -38,7 +38,7 @@ class FileTransferFactory(ServerFactory):
     :param writable: whether clients may change anything, where the store can be written to
     :param overwrite: whether what is there may be replaced, renamed and removed
     :param max_connections: connections at once; when all places are taken, who has been idle for
-        longest makes room, and where nobody is, who comes is told so and sent away
+        longest makes room, and where nobody is, who comes is told so and refused
     :param timeout: seconds that a peer whose turn it is may say, or take, nothing
     :param durable: whether what is received is synced before it is called received
     :param runtime: clock and threads; those of the installed reactor, where none is given
@@ -68,7 +68,7 @@ class FileTransferFactory(ServerFactory):
         observers: Sequence[Observer | TreeObserver] = (),
     ) -> None:
         if store is None and authenticate is None:
-            raise ValueError("give a store to serve, or authenticate to say who sees which")
+            raise ValueError("give a store to serve, or authenticate to say who sees which store")
         self.store = store
         self.rights = rights_of(writable, overwrite)
         self.max_connections = max_connections
@@ -135,7 +135,7 @@ class FileTransferFactory(ServerFactory):
         idle = self._idle_longest(inside)
         if idle is None:
             raise Busy(
-                f"the server has as many connections as it takes ({self.max_connections}); "
+                f"the server already has its maximum of {self.max_connections} connections; "
                 "try again later"
             )
         idle.protocol.end(Busy("the server needs the place of this connection, which was idle"))

@@ -91,7 +91,7 @@ class Journal:
 
     def _tell_failure(self, event: Event) -> None:
         if not event.action:
-            text = "{who} sent away: {error} ({code})"
+            text = "{who} refused: {error} ({code})"
         else:
             text = "{who} not {done} {path}: {error} ({code})"
         self.line(LogLevel.warn, text, event)
@@ -130,7 +130,7 @@ class Journal:
         self._told = 0
         untold, self._untold = self._untold, 0
         if untold:
-            self._log.warn("{count} more lines in this second", count=untold)
+            self._log.warn("{count} more lines this second", count=untold)
 
 
 def _fields(event: Event) -> dict[str, Any]:
