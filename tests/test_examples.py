@@ -24,7 +24,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
 from twisted_ft import FileTransferFactory, LocalStore, MemoryStore, Runtime, connect
-from twisted_ft.errors import Forbidden, Unreachable
+from twisted_ft.errors import Forbidden, NotFound, Unreachable
 from twisted_ft.testing import MemoryNetwork
 
 ROOT = Path(__file__).parent.parent
@@ -246,6 +246,8 @@ def test_the_page_on_embedding(tmp_path: Path, capsys: pytest.CaptureFixture[str
     there = network.run(names["fetch_if_there"](client, "reports/may.pdf", tmp_path))
     assert there.status == "skipped"
     assert network.run(names["fetch_if_there"](client, "nothing", tmp_path)) is None
+    with pytest.raises(NotFound):
+        network.run(names["fetch_if_there"](client, "reports/may.pdf", tmp_path / "no" / "may"))
 
 
 def test_the_page_on_streams() -> None:
