@@ -18,7 +18,7 @@ atexit.register(lambda: print(*(name for name in sys.modules if sys.modules[name
 from twisted_ft.cli.main import main
 main()
 """
-COMPLETING = {"_FT_COMPLETE": "bash_complete", "COMP_WORDS": "ft g", "COMP_CWORD": "1"}
+COMPLETING = {"_FT_COMPLETE": "bash_complete", "FT_LINE": "ft g", "FT_WORD": "g"}
 
 
 def loaded_by(folder: Path, *args: str | Path, status: int = 0) -> set[str]:

@@ -55,7 +55,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """See ShellComplete."""
-        line = os.environ["FT_LINE"]
+        line = os.environ.get("FT_LINE", "")
         _, *words = split_arg_string(line)
         incomplete = "" if line[-1:].isspace() or not words else words.pop()
         replaced = os.environ.get("FT_WORD", "").lstrip("'\"")

@@ -15,6 +15,8 @@ from twisted_ft.trees.deliveries import Batch, SameResults, Tally
 from twisted_ft.urls import Location
 
 _STATUS, _SENT = attrgetter("status"), attrgetter("sent")
+_SAID = {"would send": "would transfer"}
+"""What is said in place of a status, which scripts rely on; a download sends nothing."""
 _AT_DESTINATION = ("removed", "would remove", "kept")
 _NAMED = 10
 """Links and the like that are named in the account; of more, only the number is."""
@@ -75,7 +77,8 @@ class TreeReport:
                 self._left_out.append(escaped(delivery.path))
         elif not self._options.json and not self._options.quiet:
             self._report.clear()
-            print(f"{delivery.status}: {escaped(delivery.path)}")
+            said = _SAID.get(delivery.status, delivery.status)
+            print(f"{said}: {escaped(delivery.path)}")
         if delivery.status in _AT_DESTINATION:
             self._files[delivery.status] += delivery.files
             self._folders[delivery.status] += delivery.folders
