@@ -266,7 +266,7 @@ def test_removal(served: Place, tmp_path: Path) -> None:
     assert tree(target) == before
     done = ft(*command, cwd=tmp_path).ok().out
     assert "removed: ./tree/old\n" in done
-    assert "4 files verified, 50 kB sent" in done
+    assert "4 files verified, 50 kB transferred" in done
     assert "; 2 folders, 1 file removed" in done
     assert tree(target) == tree(served.folder / "tree")
 

@@ -276,9 +276,8 @@ class StoreConformance(SinkConformance, ChangeConformance, KeepingConformance, T
             assert next(listing).path == deepest + b"/a"
         except BadName:
             pytest.skip("nothing can be reached here that is so deep")
-        with pytest.raises(BadName, match="would make a path longer") as caught:
+        with pytest.raises(BadName, match="1 name"):
             next(listing)
-        assert "1 name" in caught.value.text
         entries = list(entries_below(store, b""))
         found = [entry.path for entry in entries if entry.kind == "unreadable"]
         assert found == [deepest]
