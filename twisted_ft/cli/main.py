@@ -41,7 +41,7 @@ class Url(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
         return urls(incomplete)
 
 
-class UrlOrPath(click.ParamType[str]):
+class UrlOrPath(click.ParamType):  # type: ignore[type-arg]  # as above
     """What may be a URL, or a file here: what it is is seen later."""
 
     name = "path"
