@@ -255,7 +255,12 @@ async def send_body(
     if body.left:
         await _send_pieces(protocol, exchange, body, tracker, check)
     digest = body.digest()
-    return digest, await protocol.at_length(check_read, source, digest, check)
+    size = await protocol.in_thread(source.check)
+    if size == source.attributes.size:
+        source.remember(digest)
+    else:  # it may have grown, and is read again, which takes as long as hashing does
+        size = await protocol.at_length(check_read, source, digest, check)
+    return digest, size
 
 
 async def _send_in_turns(
