@@ -173,7 +173,7 @@ def test_what_was_damaged_is_an_error_at_the_end() -> None:
     network.settle()
     assert taker.taken == b"hellO"
     assert [type(each) for each in outcome] == [Corrupt]
-    assert "don't use it" in str(outcome[0])
+    assert "don't use what has been passed on" in str(outcome[0])
 
 
 def test_what_is_not_there() -> None:

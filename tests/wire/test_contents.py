@@ -287,7 +287,7 @@ def test_a_listing_of_other_things(
 def test_a_listing_that_isnt_whole(ends: Ends, count: int) -> None:
     ends.client(List(1, b"", False))
     ends.server(Entries(1, entries("a", "b")))
-    ends.server_breaks(End(1, count), f"is to have {count} entries, and has 2")
+    ends.server_breaks(End(1, count), f"should have {count} entries, but has 2")
     ends.server(End(1, 2))
 
 
@@ -331,14 +331,14 @@ def test_a_tree_that_isnt_whole(ends: Ends, count: int) -> None:
     ends.client(Receipts(2, D, ()))
     ends.server(parcel(4, whole(b"a"), whole(b"b")), parcel(6, whole(b"c")))
     ends.client(Receipts(4, D + D, ()), Refuse(6, "no-space", ""))
-    ends.server_breaks(End(1, count), f"is to have {count} items, and has 3")
+    ends.server_breaks(End(1, count), f"should have {count} items, but has 3")
     ends.server(End(1, 3))
 
 
 @pytest.mark.parametrize("count", [1, 1000])
 def test_a_tree_without_its_root(ends: Ends, count: int) -> None:
     ends.client(Fetch(1, b"d", 100, False, False, False))
-    ends.server_breaks(End(1, count), f"is to have {count} items, and has 0")
+    ends.server_breaks(End(1, count), f"should have {count} items, but has 0")
 
 
 def test_parcels_of_others_are_no_part_of_a_tree(ends: Ends) -> None:
