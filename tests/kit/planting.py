@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,6 +189,8 @@ def late(network: MemoryNetwork, steps: int) -> Runtime:
 @contextmanager
 def without_privileges() -> Iterator[Path]:
     """An empty place, for the time without root's privileges, to whom all is permitted."""
+    for late in ("downloading", "uploading"):  # nobody else may be able to read the checkout
+        import_module(f"twisted_ft.trees.{late}")
     place = Path(tempfile.mkdtemp())
     place.chmod(0o777)
     privileged = os.geteuid() == 0

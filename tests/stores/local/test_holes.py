@@ -118,7 +118,8 @@ def test_single_blocks_far_apart(tmp_path: Path) -> None:
     sink.write([content])
     sink.publish()
     assert content_in(LocalStore(tmp_path), b"file") == content
-    assert _on_disk(tmp_path / "file") <= 20 * BLOCK
+    extents = BLOCK  # in which a file system may say where they are (ext4)
+    assert _on_disk(tmp_path / "file") <= 20 * BLOCK + extents
 
 
 @pytest.mark.parametrize("folder", [b"", b"new"])
