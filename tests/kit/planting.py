@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.python.failure import Failure
 
+from tests.kit.nobody import load_what_is_loaded_late
 from twisted_ft import Client, Delivery, FileTransferFactory, LocalStore, Runtime, connect
 from twisted_ft.stores.interfaces import Store
 from twisted_ft.testing import MemoryNetwork
@@ -189,8 +189,7 @@ def late(network: MemoryNetwork, steps: int) -> Runtime:
 @contextmanager
 def without_privileges() -> Iterator[Path]:
     """An empty place, for the time without root's privileges, to whom all is permitted."""
-    for late in ("downloading", "uploading"):  # nobody else may be able to read the checkout
-        import_module(f"twisted_ft.trees.{late}")
+    load_what_is_loaded_late()
     place = Path(tempfile.mkdtemp())
     place.chmod(0o777)
     privileged = os.geteuid() == 0

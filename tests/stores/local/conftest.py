@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.nobody import NOBODY, AsNobody
+from tests.kit.nobody import NOBODY, AsNobody, load_what_is_loaded_late
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def as_nobody() -> AsNobody:
         if os.geteuid() != 0:
             yield
             return
+        load_what_is_loaded_late()
         groups = os.getgroups()
         os.setgroups([])
         os.setegid(NOBODY)
