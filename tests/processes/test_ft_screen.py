@@ -56,14 +56,14 @@ def test_a_bar_on_a_terminal(place: Place, tmp_path: Path) -> None:
 
 
 def test_the_bar_goes_away(place: Place, tmp_path: Path) -> None:
-    url = place.file("a.bin", os.urandom(1 << 20))
+    url = place.file("a.bin", os.urandom(2 << 20))
     _, screen = _on_a_terminal("get", "--limit-rate", "2M", url, tmp_path)
     assert screen.rstrip("\r\n").endswith("\x1b[2K")  # erases the line
     assert "\x1b[?25l" not in screen  # the cursor is never hidden, however the process ends
 
 
 def test_a_hostile_name_on_the_bar_is_escaped(place: Place, tmp_path: Path) -> None:
-    url = place.file("a\x1b]0;owned\x07", os.urandom(1 << 20)).replace("\x1b", "%1b")
+    url = place.file("a\x1b]0;owned\x07", os.urandom(2 << 20)).replace("\x1b", "%1b")
     _, screen = _on_a_terminal("get", "--limit-rate", "2M", url.replace("\x07", "%07"), tmp_path)
     assert "a\\x1b]0;owned\\x07" in _plain(screen)
     assert "\x1b]" not in screen
@@ -71,7 +71,7 @@ def test_a_hostile_name_on_the_bar_is_escaped(place: Place, tmp_path: Path) -> N
 
 
 def test_what_looks_like_markup_on_the_bar_is_shown(place: Place, tmp_path: Path) -> None:
-    url = place.file("[red]a", os.urandom(1 << 20))
+    url = place.file("[red]a", os.urandom(2 << 20))
     _, screen = _on_a_terminal("get", "--limit-rate", "2M", url, tmp_path)
     assert "[red]a" in _plain(screen)
 
@@ -84,7 +84,7 @@ def test_no_bar_where_none_is_wanted(place: Place, tmp_path: Path) -> None:
 
 
 def test_json_and_a_bar_side_by_side(place: Place, tmp_path: Path) -> None:
-    url = place.file("a.bin", os.urandom(1 << 20))
+    url = place.file("a.bin", os.urandom(2 << 20))
     done, screen = _on_a_terminal("get", "--json", "--limit-rate", "2M", url, tmp_path)
     assert done.line["status"] == "done"
     assert "a.bin" in screen
@@ -97,7 +97,7 @@ def test_no_bar_without_a_terminal(place: Place, tmp_path: Path) -> None:
 def test_json_of_a_tree_and_a_bar_side_by_side(place: Place, tmp_path: Path) -> None:
     """Its lines go to standard output, and not to the terminal."""
     for name in "ab":
-        place.file(name, os.urandom(1 << 20))
+        place.file(name, os.urandom(2 << 20))
     done, screen = _on_a_terminal(
         "get", "-r", "--json", "--limit-rate", "2M", place.url(), tmp_path
     )
@@ -111,7 +111,7 @@ def test_no_bar_in_the_background(place: Place, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash here")
-    url = place.file("a.bin", os.urandom(1 << 20))
+    url = place.file("a.bin", os.urandom(2 << 20))
     command = shlex.join([*FT, "get", "--limit-rate", "2M", url, str(tmp_path)])
     for typed, seen in ((f"{command} & wait", False), (command, True)):
         child, ours = pty.fork()
@@ -122,5 +122,5 @@ def test_no_bar_in_the_background(place: Place, tmp_path: Path) -> None:
         screen = _all_sent(ours)
         os.waitpid(child, 0)
         assert "verified" in screen or "already there" in screen
-        assert bool(re.search(r"\d/1.0 MB", screen)) is seen
+        assert bool(re.search(r"\d/2.1 MB", screen)) is seen
         (tmp_path / "a.bin").unlink()
