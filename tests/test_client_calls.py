@@ -26,7 +26,7 @@ from twisted_ft.testing import MemoryNetwork, Stuck
 from twisted_ft.transfer.bodies.outflow import PIECE
 from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
-from twisted_ft.wire.messages import Entries, Entry, List
+from twisted_ft.wire.messages import Changed, Entries, Entry, Refuse
 
 CONTENT = content_of(2 * PIECE + 5)
 TOO_LONG = b"/".join([b"n" * 250] * 17)
@@ -217,3 +217,27 @@ def test_what_is_at_a_path_in_a_folder_that_may_not_be_listed() -> None:
     network, client = serve(store, authorize=authorize)
     assert network.run(client.stat("d/e")) == Entry(b"d/e", "directory", 0, 0, 0)
     assert network.run(client.stat("d/b")).size == 1
+
+
+def test_folders_deeper_than_there_are_frames() -> None:
+    store = MemoryStore()
+    network, client = serve(store)
+    path = "/".join(["d"] * 1500)
+    network.run(client.mkdir(path, parents=True))
+    assert network.run(client.stat(path)).kind == "directory"
+
+
+def test_a_server_that_makes_folders_and_has_none_is_asked_once_for_each() -> None:
+    network = MemoryNetwork()
+    endpoint, server = network.scripted_server()
+    connecting = connect(endpoint, runtime=network.runtime)
+    network.settle()
+    server.welcome()
+    client = network.run(connecting)
+    call = client.mkdir("a/b", parents=True)
+    answers = [Refuse(1, "not-found", "a/b: no"), Changed(3, 1), Refuse(5, "not-found", "a/b: no")]
+    for answer in answers:
+        network.settle()
+        server.say(answer)
+    with pytest.raises(NotFound):
+        network.run(call)

@@ -246,3 +246,12 @@ def test_errors_are_those_of_the_last_try() -> None:
         journey.network.run(outcome, seconds=60)
     assert isinstance(caught.value, (Unreachable, ConnectionFailed))
     assert not isinstance(caught.value, Busy)
+
+
+def test_how_a_file_is_compared_is_asked_of_each_try(tmp_path: Path) -> None:
+    journey = Journey(MemoryStore({b"a": MemoryFile(b"hello", 5)}))
+    (tmp_path / "a").write_bytes(b"hello")
+    got = journey.network.run(journey.client.get("a", tmp_path / "a", checksum=True))
+    assert got.status == "skipped"
+    got = journey.network.run(journey.client.get("a", tmp_path / "a", force=True))
+    assert got.status == "done"

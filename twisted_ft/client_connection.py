@@ -322,17 +322,26 @@ class ClientConnection:
 
         :raises AlreadyExists: there is something else of this name
         """
+        lacking = []
+        while True:
+            try:
+                await self._make_unless_there(path, tracker)
+                break
+            except NotFound:
+                above = path.rpartition(b"/")[0]
+                if not parents or not above:
+                    raise
+                lacking.append(path)
+                path = above
+        for each in reversed(lacking):
+            await self._make_unless_there(each, tracker)
+
+    async def _make_unless_there(self, path: bytes, tracker: TransferTracker) -> None:
         try:
             await self.make_folder(path, tracker)
         except AlreadyExists:
             if any(each.path == path for each in await self.entries(path, False, tracker)):
                 raise
-        except NotFound:
-            above = path.rpartition(b"/")[0]
-            if not parents or not above:
-                raise
-            await self.have_folder(above, True, tracker)
-            await self.have_folder(path, False, tracker)
 
     async def into_folder(
         self, folder: bytes, parents: bool, tracker: TransferTracker, send: Callable[[], Work[T]]

@@ -82,16 +82,24 @@ class PersistentClient(ClientService):
         super().__init__(_Greeting(connect_anew), greeted, retry_policy, self._runtime.clock)
 
     def get(
-        self, path: RemotePath, dest: LocalPath = ".", progress: Progress | None = None
+        self,
+        path: RemotePath,
+        dest: LocalPath = ".",
+        progress: Progress | None = None,
+        **how: bool,
     ) -> Deferred[Delivery]:
-        """See ``Client.get``."""
-        return self._deliver(lambda client, moves: client.get(path, dest, moves), progress)
+        """See ``Client.get``, and for ``how``: ``checksum``, ``force`` and ``parents``."""
+        return self._deliver(lambda client, moves: client.get(path, dest, moves, **how), progress)
 
     def put(
-        self, path: LocalPath, remote: RemotePath = "", progress: Progress | None = None
+        self,
+        path: LocalPath,
+        remote: RemotePath = "",
+        progress: Progress | None = None,
+        **how: bool,
     ) -> Deferred[Delivery]:
-        """See ``Client.put``."""
-        return self._deliver(lambda client, moves: client.put(path, remote, moves), progress)
+        """See ``Client.put``, and for ``how``: ``checksum``, ``force`` and ``parents``."""
+        return self._deliver(lambda client, moves: client.put(path, remote, moves, **how), progress)
 
     def call(self, work: Callable[[Client], Deferred[T]]) -> Deferred[T]:
         """What anything else that a client is asked comes to, as ``lambda client: client.list()``.

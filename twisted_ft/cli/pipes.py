@@ -116,7 +116,7 @@ class StandardOutput:
         ready.register(self._fd, select.POLLOUT)
         while not ready.poll(_LOOK):
             if self._stopped:
-                raise Cancelled("nobody wants it any more")
+                raise Cancelled("it is no longer wanted")
         if self._own < 0:  # as much as doesn't block, once some may be written (POSIX)
             return os.write(self._fd, view[: select.PIPE_BUF])
         try:

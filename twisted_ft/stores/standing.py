@@ -46,7 +46,7 @@ def standing_file(store: Store, file: Attributes, compare: str) -> Standing | No
         return None
     try:
         source = standing_source(store, file.path)
-    except FileTransferError:  # whatever it is, it is no file that could be the same
+    except FileTransferError:  # whatever it is, it is not a file that could be the same
         return None
     found = source.attributes
     if found.size == file.size and (compare == BY_SIZE or found.mtime == file.mtime):

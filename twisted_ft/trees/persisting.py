@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from twisted_ft.client import Client
 from twisted_ft.delivery import Delivery
@@ -12,6 +13,9 @@ from twisted_ft.errors import FileTransferError
 from twisted_ft.retrying import Retrying, Tries
 from twisted_ft.trees.deliveries import Batch, Deliveries, SameResults, Tally
 
+MOST_TOLD = 1 << 24
+"""Files and folders of which it is known that they were told; a server may name them without end.
+Of more, some may be told again where a connection is lost."""
 MOST_HELD = 1 << 12
 """Failures that are worth trying again and wait for the end of the tree; more are told at once."""
 
@@ -140,7 +144,7 @@ class _Told:
             delivery.status == "skipped" and self._knows(_of_folder(path[: path.rfind("/") + 1]))
         )
         if not is_known:
-            self._now.append(key)
+            self._note([key])
         return not is_known
 
     def fresh_of_same(self, batch: SameResults) -> Batch:
@@ -150,12 +154,16 @@ class _Told:
             if self._knows(folder):
                 return ()
             if not self._before:
-                self._now.append(folder)
+                self._note([folder])
                 return batch
         if self._before:
             return [each for each in batch if self.is_fresh(each)]
-        self._now.extend(map(hash, batch.paths()))
+        self._note(map(hash, batch.paths()))
         return batch
+
+    def _note(self, keys: Iterable[int]) -> None:
+        room = MOST_TOLD - len(self._before) - len(self._now)
+        self._now.extend(islice(keys, max(room, 0)))
 
     def _knows(self, key: int) -> bool:
         at = bisect_left(self._before, key)
