@@ -26,7 +26,7 @@ from twisted_ft.testing import MemoryNetwork, Stuck
 from twisted_ft.transfer.bodies.outflow import PIECE
 from twisted_ft.transfer.bodies.tracker import TransferProgress
 from twisted_ft.wire.conversation import DEFAULT_LIMITS
-from twisted_ft.wire.messages import Changed, Entries, Entry, Refuse
+from twisted_ft.wire.messages import Changed, Entries, Entry, List, Message, Refuse
 
 CONTENT = content_of(2 * PIECE + 5)
 TOO_LONG = b"/".join([b"n" * 250] * 17)
@@ -235,7 +235,11 @@ def test_a_server_that_makes_folders_and_has_none_is_asked_once_for_each() -> No
     server.welcome()
     client = network.run(connecting)
     call = client.mkdir("a/b", parents=True)
-    answers = [Refuse(1, "not-found", "a/b: no"), Changed(3, 1), Refuse(5, "not-found", "a/b: no")]
+    answers: list[Message] = [
+        Refuse(1, "not-found", "a/b: no"),
+        Changed(3, 1),
+        Refuse(5, "not-found", "a/b: no"),
+    ]
     for answer in answers:
         network.settle()
         server.say(answer)

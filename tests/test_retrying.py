@@ -24,6 +24,7 @@ from twisted_ft.errors import Busy, ConnectionFailed, NotFound, Unreachable
 from twisted_ft.retrying import growing
 from twisted_ft.testing import MemoryNetwork
 from twisted_ft.transfer.bodies.tracker import TransferProgress
+from twisted_ft.trees import persisting
 
 CONTENT = content_of(3_000_000)
 Told = list[tuple[str, float, int]]
@@ -207,6 +208,26 @@ def test_each_file_of_a_tree_is_told_once(tmp_path: Path, cuts: tuple[int, ...])
     assert len(journey.told) <= len(cuts)
     entries = journey.network.run(journey.client.call(lambda client: client.list("up/d0")))
     assert len(entries) == 40
+
+
+def test_what_was_told_is_remembered_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may name files without end; of those beyond the bound some are told again."""
+    monkeypatch.setattr(persisting, "MOST_TOLD", 10)
+    names = grow(tmp_path / "t")
+    journey = Journey(MemoryStore(), tries=2)
+    count = [0]
+
+    def after(_: Delivery) -> None:
+        count[0] += 1
+        if count[0] == len(names):
+            journey.network.cut()
+
+    tree = journey.client.put_tree(tmp_path / "t", "up")
+    results = journey.network.run(ensureDeferred(results_of(tree, after)), seconds=100)
+    assert {each.path for each in results} == {f"up/{name}" for name in names}
+    assert len(results) > len(names)
 
 
 def test_a_tree_that_comes_down_is_told_once_too(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two sources of one name, sources that can't be read, missing folders: each path for itself."""
+"""Two sources of one name, sources that can't be read, missing folders: each path by itself."""
 
 from __future__ import annotations
 
