@@ -81,7 +81,7 @@ def test_the_archive_stays_as_it_is() -> None:
 
 
 def test_what_isnt_one_name_of_one_file_is_left_out(tmp_path: Path) -> None:
-    """Names that lead out, or that programs understand in different ways; and what is not a file."""
+    """Names that lead out, or that programs understand in different ways; and what isn't a file."""
     link = ZipInfo("link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with warnings.catch_warnings(), ZipFile(tmp_path / "a.zip", "w") as archive:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from twisted_ft.client_connection import ClientConnection
-from twisted_ft.errors import Forbidden, NotADirectory, NotFound, ProtocolError, Unsupported
+from twisted_ft.errors import Forbidden, NotADirectory, NotFound, Unsupported
 from twisted_ft.stores.interfaces import Store
 from twisted_ft.stores.states import says_nothing
 from twisted_ft.stores.tree import entries_below
 from twisted_ft.terminal import escaped
 from twisted_ft.transfer.runtime import Runtime
 from twisted_ft.trees.options import TreeOptions, folders_above
-from twisted_ft.walk import Order, order_of
+from twisted_ft.walk import order_of
 from twisted_ft.wire.messages import Entry
 
 _AT_ONCE = 256
@@ -56,7 +56,6 @@ async def remote_entries(
     """
     walking = connection.walk(root)
     above = root + b"/" if root else b""
-    last: Order = ([], b"")
     try:
         async for entry in walking:
             if entry.kind == "unreadable":
@@ -66,9 +65,6 @@ async def remote_entries(
                 text = "this is not a folder on the server; leave -r out"
                 raise NotADirectory(text).at("there", os.fsdecode(root), text)
             path = entry.path.removeprefix(above)
-            if not entry.path.startswith(above) or not last < order_of(path):
-                raise ProtocolError(f"{escaped(entry.path)}: the server lists this out of place")
-            last = order_of(path)
             yield path, entry
     except NotFound:
         if not may_be_missing:
@@ -150,11 +146,10 @@ async def compare(
             ours = await _next(source)
         elif ours is None or order_of(theirs[0]) < order_of(ours[0]):
             path, entry = theirs
+            found.keep(path)
             if options.takes_all_of(path, entry.kind == "directory"):
-                found.keep(path)
                 extra[path] = entry
             else:
-                found.keep(path)
                 spared.update(folders_above(path))
             theirs = await _next(destination)
         else:
